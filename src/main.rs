@@ -1,0 +1,3 @@
+//! The door of the `everlog` command.
+
+fn main() {}

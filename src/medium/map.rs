@@ -1,0 +1,1 @@
+//! Mapped files: the one place with unsafe code.

@@ -1,0 +1,5 @@
+//! A simulated device.
+
+/// A simulated device.
+#[derive(Debug)]
+pub struct Sim;
