@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 
 pub mod disk;
 mod map;
+pub(crate) mod name;
 #[cfg(feature = "sim")]
 pub mod sim;
 
@@ -50,6 +51,11 @@ pub trait Medium: Send + Sync + fmt::Debug {
 
     /// Opens a directory inside this one; creates it first (owner only, not yet durable) if asked to.
     fn child(&self, name: &str, presence: Presence) -> io::Result<Arc<dyn Medium>>;
+
+    /// A warning for people where this kind of storage is known to break promises, such as a network file system.
+    fn caution(&self) -> Option<String> {
+        None
+    }
 
     /// Takes the sole right to write, at once or not at all (`WouldBlock`). It ends when the value is dropped or the
     /// process dies, and does not depend on any file that could be removed meanwhile.
@@ -149,12 +155,7 @@ pub(crate) fn write_all(file: &dyn MediumFile, name: &str, bytes: &[u8], offset:
 }
 
 /// Fills `buffer` from `offset` as far as the file goes; returns how many bytes were there.
-pub(crate) fn read_most(
-    file: &dyn MediumFile,
-    name: &str,
-    buffer: &mut [u8],
-    offset: u64,
-) -> Result<usize> {
+pub(crate) fn read_most(file: &dyn MediumFile, name: &str, buffer: &mut [u8], offset: u64) -> Result<usize> {
     let mut done = 0;
     while done < buffer.len() {
         match file.read_at(&mut buffer[done..], offset + done as u64) {
@@ -168,12 +169,7 @@ pub(crate) fn read_most(
 }
 
 /// Reads up to `bytes_max` bytes from `offset`, taking memory only for bytes that are there (J13).
-pub(crate) fn read_range(
-    file: &dyn MediumFile,
-    name: &str,
-    offset: u64,
-    bytes_max: u64,
-) -> Result<Vec<u8>> {
+pub(crate) fn read_range(file: &dyn MediumFile, name: &str, offset: u64, bytes_max: u64) -> Result<Vec<u8>> {
     let length = file.len().map_err(|error| Error::io("stat", name, error))?;
     let there = length.saturating_sub(offset).min(bytes_max);
     let size = usize::try_from(there)
