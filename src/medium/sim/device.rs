@@ -92,9 +92,11 @@ impl Device {
             target.unsynced.clear();
             return Ok(());
         };
-        let (done, rest): (Vec<_>, Vec<_>) =
+        let (done, mut rest): (Vec<_>, Vec<_>) =
             std::mem::take(&mut target.unsynced).into_iter().partition(|_| self.random.coin());
         done.iter().for_each(|change| change.apply(&mut target.durable));
+        // An older change of the same name must not come back over a newer one that is durable.
+        rest.retain(|old| !done.iter().any(|new| new.name == old.name && new.time > old.time));
         target.unsynced = rest;
         Err(error)
     }

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
+use crate::medium::sim::random::Random;
 use crate::medium::sim::{Crash, Fault, Sim, Switch};
 use crate::medium::{Access, Medium, MediumFile, Presence, write_all};
 
@@ -171,6 +172,32 @@ fn a_torn_append_may_leave_zeros_where_bytes_were_lost() {
 }
 
 #[test]
+fn each_byte_of_each_crash_image_was_there_at_or_after_the_last_sync() {
+    let mut random = Random::new(11);
+    let (sim, file) = settled(b"");
+    // For each byte, what a power cut may leave there.
+    let mut legal: Vec<Vec<u8>> = Vec::new();
+    let mut durable_len = 0;
+    for round in 1..=120u8 {
+        let (offset, count) = (random.index(9_000), 1 + random.index(3_000));
+        file.write_at(&vec![round; count], offset as u64).unwrap();
+        legal.resize(legal.len().max(offset + count), vec![0]);
+        legal[offset..offset + count].iter_mut().for_each(|byte| byte.push(round));
+        if random.below(4) == 0 {
+            file.sync().unwrap();
+            durable_len = legal.len();
+            legal.iter_mut().for_each(|byte| drop(byte.drain(..byte.len() - 1)));
+        }
+        for (label, image) in sim.crash_images(12, u64::from(round)) {
+            let bytes = log(&image);
+            assert!((durable_len..=legal.len()).contains(&bytes.len()), "{label} in round {round}");
+            let odd = bytes.iter().zip(&legal).position(|(byte, legal)| !legal.contains(byte));
+            assert_eq!(odd, None, "{label} in round {round}");
+        }
+    }
+}
+
+#[test]
 fn a_later_write_may_survive_an_earlier_one_unless_the_order_is_kept() {
     let (sim, file) = settled(b"--");
     file.write_at(b"1", 0).unwrap();
@@ -325,6 +352,18 @@ fn a_failed_sync_of_names_leaves_them_unsynced_and_the_next_one_is_true() {
     assert_eq!(sim.crash(Crash::LoseAll).files().len() + sim.unsynced_names(), 6);
     sim.sync_names().unwrap();
     assert_eq!(sim.crash(Crash::LoseAll).files().len(), 6);
+}
+
+#[test]
+fn a_partly_failed_sync_of_names_never_brings_an_older_change_back() {
+    for seed in 0..20 {
+        let sim = Sim::new(seed);
+        sim.create("a").unwrap();
+        sim.remove("a").unwrap();
+        sim.fail_step(3, Fault::ErrorPartly(ErrorKind::Other));
+        sim.sync_names().unwrap_err();
+        assert!(sim.crash(Crash::KeepAll).files().is_empty(), "seed {seed}");
+    }
 }
 
 #[test]
