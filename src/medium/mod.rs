@@ -20,6 +20,10 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 
 pub mod disk;
+#[cfg(unix)]
+mod disk_unix;
+#[cfg(windows)]
+mod disk_windows;
 mod map;
 pub(crate) mod name;
 #[cfg(feature = "sim")]
