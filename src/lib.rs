@@ -4,6 +4,7 @@ pub mod clock;
 pub mod error;
 pub mod medium;
 pub mod position;
+mod segment;
 pub(crate) mod sync;
 
 pub use error::{Error, ErrorKind, Result};

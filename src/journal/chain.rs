@@ -1,0 +1,216 @@
+//! Which segments make up the history, in order: from the first one along roll seals and links. Reads, never writes.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::root::Slot;
+use crate::medium::name::{self, FileName};
+use crate::medium::{Access, Medium, read_range};
+use crate::position::{Epoch, Lsn};
+use crate::segment::header::JournalId;
+use crate::segment::reader::SegmentFile;
+use crate::segment::slot::{Junction, Link, RollSeal};
+
+/// How the history enters a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Reading starts here.
+    First,
+    /// The segment before was full.
+    Rolled,
+    /// It was mended here; the epoch is the one that the link began.
+    Linked(Epoch, Link),
+}
+
+/// How the history leaves a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It does not: this is the tail.
+    Open,
+    /// At its roll seal.
+    Rolled(RollSeal),
+    /// At a junction named by the link of the next one; what follows in this segment is dead.
+    Left(Junction),
+}
+
+/// One segment of the history.
+#[derive(Clone, Debug)]
+pub(crate) struct Stretch {
+    pub(crate) segment: SegmentFile,
+    pub(crate) origin: Origin,
+    pub(crate) ending: Ending,
+    /// The first record in it; `None` if it has none.
+    pub(crate) first_lsn: Option<Lsn>,
+}
+
+impl Stretch {
+    pub(crate) fn number(&self) -> u64 {
+        self.segment.birth.number
+    }
+
+    /// Where its live frames end, if that is settled.
+    pub(crate) fn end(&self) -> Option<u64> {
+        match self.ending {
+            Ending::Open => None,
+            Ending::Rolled(seal) => Some(seal.end),
+            Ending::Left(junction) => Some(junction.end),
+        }
+    }
+}
+
+/// The history's segments in order, and the files that are not part of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Chain {
+    pub(crate) stretches: Vec<Stretch>,
+    /// Segments that hold nothing of the history: unborn, prepared, superseded.
+    pub(crate) unused: Vec<u64>,
+    /// The highest number any segment file has.
+    pub(crate) newest_number: u64,
+    /// The highest epoch that any link began.
+    pub(crate) link_epoch: Epoch,
+}
+
+struct Found {
+    segments: BTreeMap<u64, SegmentFile>,
+    links: Vec<(Epoch, u64, Link)>,
+    unborn: Vec<u64>,
+    newest_number: u64,
+}
+
+/// Opens all segments and puts them in order. Damage is an error that names the file.
+pub(crate) fn assemble(medium: &dyn Medium, id: JournalId, slot: &Slot) -> Result<Chain> {
+    let found = gather(medium, id)?;
+    let mut stretches = Vec::new();
+    let first = found.segments.get(&slot.first_segment).filter(|first| first.birth.salt == slot.first_salt);
+    let mut next = Some((first.cloned().ok_or_else(|| missing(slot.first_segment))?, Origin::First));
+    while let Some((segment, origin)) = next.take() {
+        let first_lsn = segment.first_frame()?.map(|header| header.first_lsn);
+        let (ending, after) = leave(&found, &segment)?;
+        if stretches.len() >= found.segments.len() {
+            let what = "segments form a circle";
+            return Err(Error::damaged(&segment.name, 0, what).advise("run everlog verify"));
+        }
+        stretches.push(Stretch { segment, origin, ending, first_lsn });
+        next = after;
+    }
+    check_newest(&found, &stretches, slot)?;
+    let used: Vec<u64> = stretches.iter().map(Stretch::number).collect();
+    let mut unused = found.unborn;
+    unused.extend(found.segments.keys().filter(|number| !used.contains(number)));
+    let link_epoch = found.links.iter().map(|(epoch, _, _)| *epoch).max().unwrap_or_default();
+    Ok(Chain { stretches, unused, newest_number: found.newest_number, link_epoch })
+}
+
+fn gather(medium: &dyn Medium, id: JournalId) -> Result<Found> {
+    let mut found =
+        Found { segments: BTreeMap::new(), links: Vec::new(), unborn: Vec::new(), newest_number: 0 };
+    let names = medium.names().map_err(|error| Error::io("list", &medium.label(), error))?;
+    for file_name in names {
+        let FileName::Segment(number) = name::parse(&file_name) else { continue };
+        found.newest_number = found.newest_number.max(number);
+        let file = medium.open(&file_name, Access::Write).or_else(|_| medium.open(&file_name, Access::Read));
+        let file = file.map_err(|error| Error::io("open", &file_name, error))?;
+        let length = file.len().map_err(|error| Error::io("stat", &file_name, error))?;
+        let segment = match SegmentFile::open(file.clone(), file_name.clone()) {
+            Ok(segment) => segment,
+            Err(error) if *error.kind() == ErrorKind::Damaged => {
+                if !is_zero_after_header(&*file, &file_name)? {
+                    return Err(error.advise("the file was used, so its header was good once; run everlog verify"));
+                }
+                found.unborn.push(number);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let birth = segment.birth;
+        if birth.journal_id != id {
+            return Err(Error::damaged(&file_name, 32, "segment belongs to another journal")
+                .advise("move the file out of the directory if you put it there"));
+        }
+        if birth.number != number {
+            let what = format!("segment {} stands under the name of segment {number}", birth.number);
+            return Err(Error::damaged(&file_name, 48, what));
+        }
+        if length < birth.capacity {
+            if !is_zero_after_header(&*file, &file_name)? {
+                let what = format!("segment is cut short: {length} of {} bytes", birth.capacity);
+                return Err(Error::damaged(&file_name, length, what).advise("run everlog verify"));
+            }
+            found.unborn.push(number);
+            continue;
+        }
+        if let Some((epoch, link)) = segment.link()? {
+            found.links.push((epoch, number, link));
+        }
+        found.segments.insert(number, segment);
+    }
+    Ok(found)
+}
+
+/// Whether all bytes after the birth header are zero: such a segment was never used.
+pub(crate) fn is_zero_after_header(file: &dyn crate::medium::MediumFile, name: &str) -> Result<bool> {
+    const CHUNK_BYTES: u64 = 1024 * 1024;
+    let mut offset = crate::segment::BLOCK_BYTES;
+    loop {
+        let bytes = read_range(file, name, offset, CHUNK_BYTES)?;
+        if bytes.is_empty() {
+            return Ok(true);
+        }
+        if bytes.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        offset += bytes.len() as u64;
+    }
+}
+
+/// Where the history goes after `segment`: a link beats a roll seal, the newest link beats the others.
+fn leave(found: &Found, segment: &SegmentFile) -> Result<(Ending, Option<(SegmentFile, Origin)>)> {
+    let birth = segment.birth;
+    let mut linked: Option<(Epoch, u64, Link)> = None;
+    for (epoch, number, link) in &found.links {
+        if link.predecessor != birth.number || link.predecessor_salt != birth.salt {
+            continue;
+        }
+        match linked {
+            Some((best, _, _)) if best == *epoch => {
+                let what = "two links of the same epoch continue the same segment";
+                return Err(Error::damaged(name::segment(*number), crate::segment::LINK_OFFSET, what));
+            }
+            Some((best, _, _)) if best > *epoch => {}
+            _ => linked = Some((*epoch, *number, *link)),
+        }
+    }
+    if let Some((epoch, number, link)) = linked {
+        let next = found.segments.get(&number).cloned().ok_or_else(|| missing(number))?;
+        return Ok((Ending::Left(link.junction()), Some((next, Origin::Linked(epoch, link)))));
+    }
+    let Some(seal) = segment.roll_seal()? else {
+        return Ok((Ending::Open, None));
+    };
+    let next = found.segments.get(&seal.successor);
+    let next = next.filter(|next| next.birth.salt == seal.successor_salt);
+    let next = next.cloned().ok_or_else(|| missing(seal.successor))?;
+    Ok((Ending::Rolled(seal), Some((next, Origin::Rolled))))
+}
+
+/// The newest segment that the root knows must be part of the history, or be superseded by a later link.
+fn check_newest(found: &Found, stretches: &[Stretch], slot: &Slot) -> Result<()> {
+    let reached = stretches.iter().any(|stretch| stretch.number() == slot.newest_segment);
+    let superseded = stretches.iter().any(|stretch| match stretch.origin {
+        Origin::Linked(epoch, _) => epoch > slot.epoch(),
+        Origin::First | Origin::Rolled => false,
+    });
+    if reached || superseded {
+        return Ok(());
+    }
+    if !found.segments.contains_key(&slot.newest_segment) {
+        return Err(missing(slot.newest_segment));
+    }
+    let what = "nothing leads to this segment: a roll seal or link before it is damaged";
+    Err(Error::damaged(name::segment(slot.newest_segment), 0, what).advise("run everlog verify"))
+}
+
+fn missing(number: u64) -> Error {
+    Error::damaged(name::segment(number), 0, "segment is missing or another one stands in its place")
+        .advise("restore the file from a backup, or run everlog salvage")
+}

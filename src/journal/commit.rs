@@ -1,0 +1,581 @@
+//! Group commit: one total order, one write and one sync for all who commit meanwhile. Knows no file.
+//!
+//! A commit first takes its place in the order and a seat in the open group, without I/O. Then it waits for
+//! durability: a blocked thread among those seated is called upon to lead, writes the group, syncs, settles the seats
+//! and calls the next leader. When only tickets wait, the pump leads. While one group syncs the next fills; a group
+//! that wants a sync is written only after the previous sync returned. No timer: the disk sets the pace.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::group::{Group, NewRecord};
+use crate::journal::seat::{Call, Cell, Fate, Need, Seat};
+use crate::position::Lsn;
+use crate::sync::{Arc, AtomicU32, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, thread, wait};
+
+/// Where groups go.
+pub(crate) trait Sink: Send + Sync {
+    /// Hands the group's frames to the system.
+    fn write(&self, group: &mut Group) -> Result<(), WriteError>;
+
+    /// Forces everything written before this call to the device.
+    fn sync(&self) -> Result<()>;
+}
+
+/// Why a group could not be written.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// Nothing was written: the disk is full or a limit was met. Later groups may succeed.
+    Refused(Error),
+    /// Perhaps something was written: final (J5).
+    Failed(Error),
+}
+
+/// What orders records in time.
+pub(crate) trait Stamper: Send {
+    /// The time for the next transaction, never before the last one, and a record to precede it when the clock
+    /// stepped.
+    fn stamp(&mut self) -> (Timestamp, Option<Vec<u8>>);
+}
+
+/// Whether to wait for room in the open group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Wait,
+    Try,
+}
+
+/// Who will wait for a commit's fate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sitter {
+    /// The calling thread, at once.
+    Thread,
+    /// A ticket, some time or never.
+    Ticket,
+}
+
+/// A commit that has its place in the order.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    pub(crate) first_lsn: Lsn,
+    pub(crate) last_lsn: Lsn,
+    pub(crate) time: Timestamp,
+    pub(crate) need: Need,
+    pub(crate) cell: Arc<Cell>,
+}
+
+/// The order and the group commit over a sink.
+pub(crate) struct Core<S> {
+    state: Mutex<State>,
+    /// Signalled when the open group was taken and there is room again.
+    room: Condvar,
+    /// Signalled when the pump has work or must stop.
+    bell: Condvar,
+    /// Signalled when the durable end moved or the journal failed, if anybody watches.
+    changed: Condvar,
+    /// The last Lsn that is durable; a copy of the state's, for readers without the lock. Only grows.
+    durable: AtomicU64,
+    /// Not zero when the pump may have work; looked at without the lock, decided under it.
+    pump_due: AtomicU32,
+    sink: S,
+    frame_bytes_max: usize,
+}
+
+struct State {
+    open: Group,
+    idle: Option<Group>,
+    stamper: Box<dyn Stamper>,
+    next_lsn: Lsn,
+    written: Lsn,
+    durable: Lsn,
+    /// Somebody is called upon to write or writes. At most one.
+    writing: bool,
+    /// The writer also has the right to sync.
+    writer_syncs: bool,
+    /// Somebody is called upon to sync or syncs. At most one.
+    syncing: bool,
+    /// The pump is the one called upon to write.
+    pump_write: bool,
+    /// The pump is the one called upon to sync.
+    pump_sync: bool,
+    pump_stops: bool,
+    /// Being written.
+    in_flight: Vec<Seat>,
+    /// Written, not yet synced.
+    awaiting: Vec<Seat>,
+    /// Whether a sync of this session succeeded; until then a buffered commit waits for one too, so that no
+    /// position is given out whose epoch could vanish.
+    proven: bool,
+    failure: Option<Error>,
+    closed: bool,
+    /// How often a group was refused and its numbers were taken back.
+    refusals: u64,
+    watchers: u32,
+    waiting_for_room: u32,
+}
+
+impl<S: Sink> Core<S> {
+    pub(crate) fn new(sink: S, last: Lsn, stamper: Box<dyn Stamper>, frame_bytes_max: usize) -> Core<S> {
+        let state = State {
+            open: Group::default(),
+            idle: Some(Group::default()),
+            stamper,
+            next_lsn: last.next(),
+            written: last,
+            durable: last,
+            writing: false,
+            writer_syncs: false,
+            syncing: false,
+            pump_write: false,
+            pump_sync: false,
+            pump_stops: false,
+            in_flight: Vec::new(),
+            awaiting: Vec::new(),
+            proven: false,
+            failure: None,
+            closed: false,
+            refusals: 0,
+            watchers: 0,
+            waiting_for_room: 0,
+        };
+        Core {
+            state: Mutex::new(state),
+            room: Condvar::new(),
+            bell: Condvar::new(),
+            changed: Condvar::new(),
+            durable: AtomicU64::new(last.get()),
+            pump_due: AtomicU32::new(0),
+            sink,
+            frame_bytes_max,
+        }
+    }
+
+    /// Gives a transaction its place in the order. No I/O unless it has to wait for room.
+    pub(crate) fn enter(
+        &self,
+        records: &[NewRecord<'_>],
+        need: Need,
+        sitter: Sitter,
+        patience: Patience,
+    ) -> Result<Entered> {
+        let bytes = records.iter().map(NewRecord::encoded_bytes).sum();
+        let mut state = self.wait_for_room(bytes, patience)?;
+        let (time, step) = state.stamper.stamp();
+        if let Some(step) = step {
+            let clock = NewRecord {
+                kind: crate::segment::record::RecordKind::Clock,
+                type_version: 0,
+                key_id: None,
+                meta: None,
+                payload: &step,
+            };
+            self.join(&mut state, &[clock], time);
+        }
+        let first_lsn = self.join(&mut state, records, time);
+        let need = if state.proven { need } else { Need::Synced };
+        let cell = match sitter {
+            Sitter::Thread => Cell::for_this_thread(),
+            Sitter::Ticket => Cell::for_ticket(),
+        };
+        let last_lsn = state.open.last_lsn;
+        let seat = Seat { cell: Arc::clone(&cell), last_lsn, need, can_lead: sitter == Sitter::Thread };
+        state.open.wants_sync |= need == Need::Synced;
+        state.open.seats.push(seat);
+        let calls = self.designate(&mut state);
+        drop(state);
+        ring(calls);
+        Ok(Entered { first_lsn, last_lsn, time, need, cell })
+    }
+
+    fn join(&self, state: &mut State, records: &[NewRecord<'_>], time: Timestamp) -> Lsn {
+        let first = state.next_lsn;
+        state.open.push(records, first, time, self.frame_bytes_max);
+        state.next_lsn = first.plus(records.len() as u64);
+        first
+    }
+
+    fn wait_for_room(&self, bytes: usize, patience: Patience) -> Result<MutexGuard<'_, State>> {
+        let mut state = self.state.lock();
+        loop {
+            state.check()?;
+            if state.open.fits(bytes, self.frame_bytes_max) {
+                return Ok(state);
+            }
+            if patience == Patience::Try {
+                return Err(Error::new(ErrorKind::Busy, "the open group is full")
+                    .advise("try again, or use the waiting form"));
+            }
+            if state.pump_write || state.pump_sync {
+                drop(state);
+                self.drive();
+                state = self.state.lock();
+            } else {
+                state.waiting_for_room += 1;
+                wait(&self.room, &mut state);
+                state.waiting_for_room -= 1;
+            }
+        }
+    }
+
+    /// Waits for the fate of a commit, leading when called upon.
+    pub(crate) fn complete(&self, cell: &Cell) -> Result<()> {
+        loop {
+            match cell.fate() {
+                Fate::Settled(outcome) => return outcome,
+                Fate::LeadWrite => {
+                    cell.took_the_lead();
+                    self.lead_write();
+                }
+                Fate::LeadSync => {
+                    cell.took_the_lead();
+                    self.lead_sync();
+                }
+                Fate::Waiting => {
+                    if !self.drive() {
+                        cell.sleep();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Blocks on a ticket's cell, doing the pump's work meanwhile if the pump has not begun it.
+    pub(crate) fn complete_ticket(&self, cell: &Cell) -> Result<()> {
+        cell.wake_this_thread();
+        while !cell.settled() {
+            if !self.drive() {
+                cell.sleep();
+            }
+        }
+        self.complete(cell)
+    }
+
+    /// Returns when `lsn` is durable; the barrier.
+    pub(crate) fn wait_durable(&self, lsn: Lsn) -> Result<()> {
+        if self.durable() >= lsn {
+            return Ok(());
+        }
+        let mut state = self.state.lock();
+        if state.durable >= lsn {
+            return Ok(());
+        }
+        if let Some(failure) = &state.failure {
+            return Err(failure.poisoned());
+        }
+        if lsn >= state.next_lsn {
+            return Err(Error::new(ErrorKind::Input, "position lies beyond the end").at_lsn(lsn));
+        }
+        let cell = Cell::for_this_thread();
+        let seat =
+            Seat { cell: Arc::clone(&cell), last_lsn: lsn, need: Need::Synced, can_lead: true };
+        if lsn <= state.written {
+            state.awaiting.push(seat);
+        } else if !state.open.is_empty() && lsn >= state.open.first_lsn {
+            state.open.wants_sync = true;
+            state.open.seats.push(seat);
+        } else {
+            // It is being written right now; whoever syncs next covers it.
+            state.awaiting.push(seat);
+        }
+        let calls = self.designate(&mut state);
+        drop(state);
+        ring(calls);
+        self.complete(&cell)
+    }
+
+    /// Decides who works next. At most one writes and one syncs; the calls ring after the lock is released.
+    fn designate(&self, state: &mut State) -> Vec<Call> {
+        let mut calls = Vec::new();
+        if state.failure.is_some() {
+            return calls;
+        }
+        if !state.writing && !state.open.is_empty() && !(state.open.wants_sync && state.syncing) {
+            state.writing = true;
+            state.writer_syncs = state.open.wants_sync;
+            state.syncing |= state.open.wants_sync;
+            match state.open.seats.iter().find(|seat| seat.can_lead) {
+                Some(seat) => calls.push(seat.call_to_write()),
+                None => {
+                    state.pump_write = true;
+                    self.ring_the_bell();
+                }
+            }
+        }
+        if !state.syncing && state.written > state.durable {
+            state.syncing = true;
+            match state.awaiting.iter().find(|seat| seat.can_lead && seat.last_lsn <= state.written) {
+                Some(seat) => calls.push(seat.call_to_sync()),
+                None => {
+                    state.pump_sync = true;
+                    self.ring_the_bell();
+                }
+            }
+        }
+        calls
+    }
+
+    fn ring_the_bell(&self) {
+        self.pump_due.store(1, Ordering::Release);
+        self.bell.notify_one();
+    }
+
+    /// Writes the open group and, with the right to, syncs it.
+    fn lead_write(&self) {
+        let mut rescue = Rescue { core: self, armed: true };
+        // Whoever is about to commit may still join: this costs a lone writer nothing and doubles the rate of two.
+        thread::yield_now();
+        let mut state = self.state.lock();
+        let mut group = state.take_open();
+        state.in_flight = std::mem::take(&mut group.seats);
+        let mut syncs = std::mem::take(&mut state.writer_syncs);
+        if group.wants_sync && !syncs && !state.syncing {
+            state.syncing = true;
+            syncs = true;
+        }
+        if state.waiting_for_room > 0 {
+            self.room.notify_all();
+        }
+        drop(state);
+        let written = self.sink.write(&mut group);
+        let state = self.state.lock();
+        rescue.armed = false;
+        drop(rescue);
+        match written {
+            Ok(()) => self.wrote(state, group, syncs),
+            Err(WriteError::Refused(error)) => self.refuse(state, group, syncs, &error),
+            Err(WriteError::Failed(error)) => self.fail(state, error),
+        }
+    }
+
+    fn wrote(&self, mut state: MutexGuard<'_, State>, mut group: Group, syncs: bool) {
+        state.writing = false;
+        state.written = group.last_lsn;
+        let mut calls = Vec::new();
+        for seat in std::mem::take(&mut state.in_flight) {
+            match seat.need {
+                Need::Written => calls.push(seat.settle(&Ok(()))),
+                Need::Synced => state.awaiting.push(seat),
+            }
+        }
+        group.reset(2 * self.frame_bytes_max);
+        state.idle = Some(group);
+        if syncs {
+            ring_unlocked(state, calls);
+            self.lead_sync();
+        } else {
+            let mut next = self.designate(&mut state);
+            next.append(&mut calls);
+            ring_unlocked(state, next);
+        }
+    }
+
+    /// Takes the numbers of a refused group back, and of those that queued behind it.
+    fn refuse(&self, mut state: MutexGuard<'_, State>, mut group: Group, syncs: bool, error: &Error) {
+        state.writing = false;
+        state.refusals += 1;
+        if syncs {
+            state.syncing = false;
+        }
+        let behind = state.take_open();
+        state.next_lsn = state.written.next();
+        let outcome = Err(error.clone());
+        let seats = std::mem::take(&mut state.in_flight).into_iter().chain(behind.seats);
+        let mut calls: Vec<_> = seats.map(|seat| seat.settle(&outcome)).collect();
+        group.reset(2 * self.frame_bytes_max);
+        state.idle = Some(group);
+        if state.waiting_for_room > 0 {
+            self.room.notify_all();
+        }
+        let mut next = self.designate(&mut state);
+        next.append(&mut calls);
+        ring_unlocked(state, next);
+    }
+
+    /// Syncs what is written and settles who waited for it. The caller has the right to sync.
+    fn lead_sync(&self) {
+        let mut rescue = Rescue { core: self, armed: true };
+        let covered = self.state.lock().written;
+        let synced = self.sink.sync();
+        let mut state = self.state.lock();
+        rescue.armed = false;
+        drop(rescue);
+        if let Err(error) = synced {
+            return self.fail(state, error);
+        }
+        state.syncing = false;
+        state.proven = true;
+        state.durable = state.durable.max(covered);
+        self.durable.store(state.durable.get(), Ordering::Release);
+        let durable = state.durable;
+        let (done, rest): (Vec<_>, Vec<_>) =
+            state.awaiting.drain(..).partition(|seat| seat.last_lsn <= durable);
+        state.awaiting = rest;
+        let mut calls = self.designate(&mut state);
+        calls.extend(done.into_iter().map(|seat| seat.settle(&Ok(()))));
+        if state.watchers > 0 {
+            self.changed.notify_all();
+        }
+        ring_unlocked(state, calls);
+    }
+
+    /// Poisons: everyone who waits wakes with the same error, and nothing is accepted any more (J5).
+    fn fail(&self, mut state: MutexGuard<'_, State>, error: Error) {
+        let failure = state.failure.get_or_insert(error).clone();
+        let outcome = Err(failure.fate_unknown());
+        let open = state.take_open();
+        state.writing = false;
+        state.syncing = false;
+        state.pump_write = false;
+        state.pump_sync = false;
+        let in_flight = std::mem::take(&mut state.in_flight);
+        let awaiting = std::mem::take(&mut state.awaiting);
+        let all = awaiting.into_iter().chain(in_flight).chain(open.seats);
+        let calls = all.map(|seat| seat.settle(&outcome)).collect();
+        self.room.notify_all();
+        self.changed.notify_all();
+        self.bell.notify_all();
+        ring_unlocked(state, calls);
+    }
+
+    /// Does the pump's work, if there is any that nobody has begun. Tells whether there was.
+    pub(crate) fn drive(&self) -> bool {
+        if self.pump_due.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let mut state = self.state.lock();
+        self.pump_due.store(u32::from(state.pump_write && state.pump_sync), Ordering::Release);
+        if std::mem::take(&mut state.pump_write) {
+            drop(state);
+            self.lead_write();
+            true
+        } else if std::mem::take(&mut state.pump_sync) {
+            drop(state);
+            self.lead_sync();
+            true
+        } else {
+            false
+        }
+    }
+
+    /// The pump's life: leads for tickets and syncs behind buffered commits, until told to stop.
+    pub(crate) fn pump(&self) {
+        loop {
+            if self.drive() {
+                continue;
+            }
+            let mut state = self.state.lock();
+            while !state.pump_write && !state.pump_sync {
+                if state.pump_stops || state.failure.is_some() {
+                    return;
+                }
+                wait(&self.bell, &mut state);
+            }
+        }
+    }
+
+    /// Accepts nothing from now on, writes and syncs what was accepted, and stops the pump.
+    pub(crate) fn close(&self) -> Result<()> {
+        let last = {
+            let mut state = self.state.lock();
+            state.closed = true;
+            self.room.notify_all();
+            state.next_lsn.before()
+        };
+        let drained = self.wait_durable(last);
+        let mut state = self.state.lock();
+        state.pump_stops = true;
+        self.bell.notify_all();
+        self.changed.notify_all();
+        match &state.failure {
+            Some(failure) => Err(failure.poisoned()),
+            None => drained,
+        }
+    }
+
+    /// Poisons from outside the commit path, after a failure that acknowledged bytes depend on.
+    pub(crate) fn poison(&self, error: Error) {
+        self.fail(self.state.lock(), error);
+    }
+
+    /// The last durable record.
+    pub(crate) fn durable(&self) -> Lsn {
+        Lsn::new(self.durable.load(Ordering::Acquire))
+    }
+
+    /// The last record that has a place in the order.
+    pub(crate) fn latest(&self) -> Lsn {
+        self.state.lock().next_lsn.before()
+    }
+
+    /// How often numbers were taken back.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.state.lock().refusals
+    }
+
+    /// Why nothing is accepted, if so.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.state.lock().failure.clone()
+    }
+
+    pub(crate) fn sink(&self) -> &S {
+        &self.sink
+    }
+}
+
+#[cfg(not(loom))]
+impl<S: Sink> Core<S> {
+    /// Waits until more than `lsn` is durable; returns the durable end, which is no larger after `timeout`, a failure
+    /// or the close.
+    pub(crate) fn watch(&self, lsn: Lsn, timeout: Duration) -> Lsn {
+        let mut state = self.state.lock();
+        state.watchers += 1;
+        let over = |state: &mut State| state.durable <= lsn && state.failure.is_none() && !state.closed;
+        self.changed.wait_while_for(&mut state, over, timeout);
+        state.watchers -= 1;
+        state.durable
+    }
+}
+
+impl State {
+    fn check(&self) -> Result<()> {
+        if let Some(failure) = &self.failure {
+            Err(failure.poisoned())
+        } else if self.closed {
+            Err(Error::new(ErrorKind::Closed, "the journal was closed").advise("open it again"))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn take_open(&mut self) -> Group {
+        std::mem::replace(&mut self.open, self.idle.take().unwrap_or_default())
+    }
+}
+
+/// Poisons the journal if a leader panics, so that nobody waits for ever.
+struct Rescue<'a, S: Sink> {
+    core: &'a Core<S>,
+    armed: bool,
+}
+
+impl<S: Sink> Drop for Rescue<'_, S> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.core.poison(Error::new(ErrorKind::Io, "the thread that led the commit panicked"));
+        }
+    }
+}
+
+fn ring(calls: Vec<Call>) {
+    calls.into_iter().for_each(Call::ring);
+}
+
+fn ring_unlocked(state: MutexGuard<'_, State>, calls: Vec<Call>) {
+    drop(state);
+    ring(calls);
+}
+
+#[cfg(test)]
+#[path = "commit_tests.rs"]
+mod tests;

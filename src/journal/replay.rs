@@ -1,0 +1,237 @@
+//! Recovery's reading half: walks the history from a base to its end and gathers what the decision needs.
+
+use std::collections::VecDeque;
+
+use crate::error::Result;
+use crate::journal::chain::{Chain, Ending, Origin, Stretch};
+use crate::journal::judge::Evidence;
+use crate::journal::root::Slot;
+use crate::journal::summary::Summary;
+use crate::position::{Epoch, Lsn};
+use crate::segment::frame::{FrameHeader, FrameKind};
+use crate::segment::reader::{FrameReader, Place, Step};
+use crate::segment::scan::{self, Survey};
+use crate::segment::slot::Junction;
+
+/// A checked frame, kept in memory because its bytes are not proven durable where they stand.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptFrame {
+    pub(crate) header: FrameHeader,
+    pub(crate) body: Vec<u8>,
+    /// The place just after it.
+    after: Junction,
+}
+
+/// What reading the history came to.
+#[derive(Debug)]
+pub(crate) struct Replayed {
+    /// What the journal knows of itself after the last whole transaction.
+    pub(crate) summary: Summary,
+    /// Whole transactions above the last proven mark, in order.
+    pub(crate) kept: Vec<KeptFrame>,
+    /// The place after the last proven frame of a whole transaction: what a link continues.
+    pub(crate) anchor: Junction,
+    /// Where the frames of the last segment end.
+    pub(crate) place: Place,
+    /// The facts for the judge.
+    pub(crate) evidence: Evidence,
+    /// Why the last segment's frames end there.
+    pub(crate) stop: &'static str,
+    /// Records read.
+    pub(crate) records: u64,
+    /// The last record known to be durable.
+    pub(crate) proven: Lsn,
+    /// How many records of an unfinished transaction were dropped.
+    pub(crate) unfinished: u64,
+}
+
+struct Walk<'a> {
+    slot: &'a Slot,
+    summary: Summary,
+    base: Lsn,
+    recent: VecDeque<KeptFrame>,
+    anchor: Junction,
+    proven: Lsn,
+    /// The summary before an unfinished transaction.
+    before_open: Option<Summary>,
+    open_records: u64,
+    after_seal: bool,
+    next_lsn: Lsn,
+    records: u64,
+}
+
+/// Reads everything after `base`. Damage inside the history is an error; the end of it is for the judge.
+pub(crate) fn replay(chain: &Chain, slot: &Slot, base: Summary) -> Result<Replayed> {
+    let first = first_to_read(&chain.stretches, base.position().lsn);
+    let stretches = &chain.stretches[first..];
+    let birth = stretches[0].segment.birth;
+    let start = Place::start(&birth);
+    let base_lsn = base.position().lsn;
+    let mut walk = Walk {
+        slot,
+        base: base_lsn,
+        summary: base,
+        recent: VecDeque::new(),
+        anchor: Junction { number: birth.number, salt: birth.salt, end: start.offset, sum: start.previous },
+        proven: slot.floor(),
+        before_open: None,
+        open_records: 0,
+        after_seal: false,
+        next_lsn: stretches[0].first_lsn.unwrap_or(base_lsn.next()),
+        records: 0,
+    };
+    let mut last = None;
+    for stretch in stretches {
+        last = Some(walk.stretch(stretch)?);
+    }
+    // OK because there is at least one stretch: the first segment's absence was an error before.
+    let (place, stop, survey) = last.unwrap_or((start, "", Survey::default()));
+    Ok(walk.finish(&stretches[stretches.len() - 1], place, stop, survey))
+}
+
+/// The last segment whose first record is at or before the one after the base.
+fn first_to_read(stretches: &[Stretch], base: Lsn) -> usize {
+    let starts_early = |stretch: &Stretch| stretch.first_lsn.is_some_and(|first| first <= base.next());
+    stretches.iter().rposition(starts_early).unwrap_or(0)
+}
+
+impl Walk<'_> {
+    fn stretch(&mut self, stretch: &Stretch) -> Result<(Place, &'static str, Survey)> {
+        let segment = stretch.segment.clone();
+        let birth = segment.birth;
+        let start = Place::start(&birth);
+        if let Origin::Linked(epoch, link) = stretch.origin {
+            let known = self.slot.newest_segment == birth.number || self.slot.epoch() >= epoch;
+            self.anchor = match known {
+                true => Junction { number: birth.number, salt: birth.salt, end: start.offset, sum: start.previous },
+                false => link.junction(),
+            };
+        }
+        let end = stretch.end().unwrap_or(segment.frames_end());
+        let mut reader = FrameReader::new(segment, start, end);
+        loop {
+            match reader.step()? {
+                Step::Frame(header) => self.frame(&reader, &header, stretch)?,
+                stop => return self.stopped(&reader, stop, stretch),
+            }
+        }
+    }
+
+    fn frame(&mut self, reader: &FrameReader, header: &FrameHeader, stretch: &Stretch) -> Result<()> {
+        if header.kind == FrameKind::Data && header.first_lsn != self.next_lsn {
+            return Err(reader.damage("frame does not continue the history's numbers").at_lsn(self.next_lsn));
+        }
+        self.after_seal = header.kind == FrameKind::Seal;
+        self.proven = self.proven.max(header.mark);
+        if header.kind == FrameKind::Data {
+            self.data(reader, header, stretch)?;
+        }
+        self.settle();
+        Ok(())
+    }
+
+    fn data(&mut self, reader: &FrameReader, header: &FrameHeader, stretch: &Stretch) -> Result<()> {
+        self.next_lsn = header.next_lsn();
+        let place = reader.place();
+        let birth = stretch.segment.birth;
+        let after = Junction { number: birth.number, salt: birth.salt, end: place.offset, sum: place.previous };
+        if self.next_lsn.before() <= self.base {
+            self.anchor = after;
+            return Ok(());
+        }
+        self.records += u64::from(header.record_count);
+        if header.continues && self.before_open.is_none() {
+            self.before_open = Some(self.summary.clone());
+            self.open_records = 0;
+        }
+        self.open_records += u64::from(header.record_count);
+        self.summary.apply(header, reader.body()).map_err(|error| {
+            let file = stretch.segment.name.as_str();
+            if error.file().is_none() { error.in_file(file).at_offset(header.offset) } else { error }
+        })?;
+        if !header.continues {
+            self.before_open = None;
+        }
+        self.recent.push_back(KeptFrame { header: *header, body: reader.body().to_vec(), after });
+        Ok(())
+    }
+
+    /// Lets go of frames that are proven where they stand, up to the last whole transaction.
+    fn settle(&mut self) {
+        if self.before_open.is_some() {
+            return;
+        }
+        while let Some(front) = self.recent.front() {
+            if front.header.next_lsn().before() > self.proven {
+                break;
+            }
+            self.anchor = front.after;
+            self.recent.pop_front();
+        }
+    }
+
+    fn stopped(
+        &mut self,
+        reader: &FrameReader,
+        stop: Step,
+        stretch: &Stretch,
+    ) -> Result<(Place, &'static str, Survey)> {
+        let place = reader.place();
+        let what = match stop {
+            Step::Hole(what) => what,
+            _ => "zeros",
+        };
+        let ends_right = match stretch.ending {
+            Ending::Open => {
+                let survey = scan::survey(reader.segment(), place.offset)?;
+                return Ok((place, what, survey));
+            }
+            Ending::Rolled(seal) => place.offset == seal.end && place.previous == seal.end_sum,
+            Ending::Left(junction) => place.offset == junction.end && place.previous == junction.sum,
+        };
+        if ends_right {
+            return Ok((place, what, Survey::default()));
+        }
+        let what = if what == "zeros" { "frames end too early" } else { what };
+        Err(reader.damage(what).at_lsn(self.next_lsn).advise("run everlog verify, then everlog salvage"))
+    }
+
+    fn finish(mut self, tail: &Stretch, place: Place, stop: &'static str, survey: Survey) -> Replayed {
+        let next_lsn = self.next_lsn;
+        let open_transaction = self.before_open.is_some();
+        let mut unfinished = 0;
+        if let Some(before) = self.before_open.take() {
+            let whole = before.position().lsn;
+            self.recent.retain(|frame| frame.header.first_lsn <= whole);
+            self.summary = before;
+            unfinished = self.open_records;
+        }
+        self.settle();
+        let clean = self.slot.clean().filter(|(number, _)| *number == tail.number());
+        let evidence = Evidence {
+            offset: place.offset,
+            next_lsn,
+            proven: self.proven,
+            after_seal: self.after_seal,
+            open_transaction,
+            clean_end: clean.map(|(_, end)| end),
+            survey,
+        };
+        Replayed {
+            summary: self.summary,
+            kept: self.recent.into(),
+            anchor: self.anchor,
+            place,
+            evidence,
+            stop,
+            records: self.records,
+            proven: self.proven,
+            unfinished,
+        }
+    }
+}
+
+/// The highest epoch that anything in the history or in the root has used.
+pub(crate) fn epoch_used(chain: &Chain, slot: &Slot, replayed: &Replayed) -> Epoch {
+    chain.link_epoch.max(slot.epoch()).max(replayed.place.epoch).max(replayed.summary.position().epoch)
+}

@@ -1,0 +1,180 @@
+//! A seat in a group: where one commit waits for its fate, as a blocked thread or as a polled ticket.
+
+use std::task::Waker;
+
+use crate::error::{Error, Result};
+use crate::position::Lsn;
+use crate::sync::{Arc, AtomicU32, Mutex, Ordering, thread};
+
+/// Nothing decided yet.
+const WAITING: u32 = 0;
+/// Called upon to write the open group.
+const LEAD_WRITE: u32 = 1;
+/// Called upon to sync what is written.
+const LEAD_SYNC: u32 = 2;
+/// Acknowledged.
+const DONE: u32 = 3;
+/// Failed; the error is inside.
+const FAILED: u32 = 4;
+
+/// What a look at a cell shows.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    Waiting,
+    LeadWrite,
+    LeadSync,
+    Settled(Result<()>),
+}
+
+/// How the one who waits is woken.
+#[derive(Debug)]
+enum Wake {
+    Nobody,
+    Thread(thread::Thread),
+    Task(Waker),
+}
+
+/// Shared by the one who waits and the one who settles. Settled exactly once.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    /// Written last when settling (release), read first when waiting (acquire).
+    status: AtomicU32,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    error: Option<Error>,
+    wake: Wake,
+}
+
+impl Cell {
+    /// A cell for the calling thread, which will block in [`Cell::sleep`].
+    pub(crate) fn for_this_thread() -> Arc<Cell> {
+        Cell::with(Wake::Thread(thread::current()))
+    }
+
+    /// A cell that may be polled or waited for later.
+    pub(crate) fn for_ticket() -> Arc<Cell> {
+        Cell::with(Wake::Nobody)
+    }
+
+    fn with(wake: Wake) -> Arc<Cell> {
+        let inner = Mutex::new(Inner { error: None, wake });
+        Arc::new(Cell { status: AtomicU32::new(WAITING), inner })
+    }
+
+    pub(crate) fn fate(&self) -> Fate {
+        match self.status.load(Ordering::Acquire) {
+            WAITING => Fate::Waiting,
+            LEAD_WRITE => Fate::LeadWrite,
+            LEAD_SYNC => Fate::LeadSync,
+            DONE => Fate::Settled(Ok(())),
+            _ => Fate::Settled(match &self.inner.lock().error {
+                Some(error) => Err(error.clone()),
+                None => Ok(()),
+            }),
+        }
+    }
+
+    /// Whether the outcome is known.
+    pub(crate) fn settled(&self) -> bool {
+        self.status.load(Ordering::Acquire) >= DONE
+    }
+
+    /// Notes that the call to lead was taken up.
+    pub(crate) fn took_the_lead(&self) {
+        self.status.store(WAITING, Ordering::Release);
+    }
+
+    /// Makes the calling thread the one to wake; a look at the fate must follow before it sleeps.
+    pub(crate) fn wake_this_thread(&self) {
+        self.inner.lock().wake = Wake::Thread(thread::current());
+    }
+
+    /// Makes a task the one to wake; a look at the fate must follow.
+    pub(crate) fn wake_task(&self, waker: &Waker) {
+        let mut inner = self.inner.lock();
+        match &inner.wake {
+            Wake::Task(known) if known.will_wake(waker) => {}
+            _ => inner.wake = Wake::Task(waker.clone()),
+        }
+    }
+
+    /// Blocks the calling thread until woken, perhaps for no reason.
+    pub(crate) fn sleep(&self) {
+        if matches!(self.fate(), Fate::Waiting) {
+            thread::park();
+        }
+    }
+}
+
+/// What a seat still needs before it is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// That the system has the bytes.
+    Written,
+    /// That a sync covers them.
+    Synced,
+}
+
+/// One commit in a group.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) cell: Arc<Cell>,
+    pub(crate) last_lsn: Lsn,
+    pub(crate) need: Need,
+    /// Whether a thread blocks on the cell, and so can be called upon to lead.
+    pub(crate) can_lead: bool,
+}
+
+impl Seat {
+    /// Settles the outcome; the one who waits is woken by [`Call::ring`], outside all locks.
+    pub(crate) fn settle(self, outcome: &Result<()>) -> Call {
+        let status = match outcome {
+            Ok(()) => DONE,
+            Err(error) => {
+                self.cell.inner.lock().error = Some(error.clone());
+                FAILED
+            }
+        };
+        Call { cell: self.cell, status }
+    }
+
+    /// Calls upon the waiting thread to write.
+    pub(crate) fn call_to_write(&self) -> Call {
+        Call { cell: Arc::clone(&self.cell), status: LEAD_WRITE }
+    }
+
+    /// Calls upon the waiting thread to sync.
+    pub(crate) fn call_to_sync(&self) -> Call {
+        Call { cell: Arc::clone(&self.cell), status: LEAD_SYNC }
+    }
+}
+
+/// A wake-up that is due once the locks are released.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Call {
+    cell: Arc<Cell>,
+    status: u32,
+}
+
+impl Call {
+    /// Publishes the new status and wakes whoever waits for it.
+    pub(crate) fn ring(self) {
+        self.cell.status.store(self.status, Ordering::Release);
+        let mut inner = self.cell.inner.lock();
+        let wake = match (&inner.wake, self.status < DONE) {
+            // The thread stays the one to wake: it leads now and waits again afterwards.
+            (Wake::Thread(thread), true) => Wake::Thread(thread.clone()),
+            _ => std::mem::replace(&mut inner.wake, Wake::Nobody),
+        };
+        drop(inner);
+        match wake {
+            Wake::Nobody => {}
+            Wake::Thread(thread) => thread.unpark(),
+            Wake::Task(waker) => waker.wake(),
+        }
+    }
+}

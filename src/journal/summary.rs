@@ -1,0 +1,197 @@
+//! What a journal knows of itself at a position: a fold of its own frames, kept in snapshots and rebuilt by replay.
+
+use std::collections::BTreeMap;
+
+use bincode::{Decode, Encode};
+
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::position::{Epoch, Lsn, Position};
+use crate::segment::frame::FrameHeader;
+use crate::segment::record::{RecordKind, RecordView, Records};
+
+const LIMIT: usize = 64 * 1024 * 1024;
+/// The longest name and the longest note of a pin.
+pub(crate) const PIN_TEXT_BYTES_MAX: usize = 1024;
+
+fn config() -> impl bincode::config::Config {
+    bincode::config::standard().with_little_endian().with_fixed_int_encoding().with_limit::<LIMIT>()
+}
+
+/// Encodes one of our own records; refuses what could not be read back.
+pub(crate) fn encode_own(value: impl Encode) -> Result<Vec<u8>> {
+    let bytes = bincode::encode_to_vec(value, config())
+        .map_err(|error| Error::new(ErrorKind::Input, format!("cannot encode: {error}")))?;
+    if bytes.len() > LIMIT {
+        let kind = ErrorKind::TooLarge { actual: bytes.len() as u64, max: LIMIT as u64 };
+        return Err(Error::new(kind, "own record is too large"));
+    }
+    Ok(bytes)
+}
+
+/// Decodes one of our own records, whose checksum was verified.
+pub(crate) fn decode_own<T: Decode<()>>(bytes: &[u8]) -> Result<T> {
+    match bincode::decode_from_slice(bytes, config()) {
+        Ok((value, consumed)) if consumed == bytes.len() => Ok(value),
+        Ok(_) => Err(Error::new(ErrorKind::Damaged, "own record has bytes left over")),
+        Err(error) => Err(Error::new(ErrorKind::Damaged, format!("own record does not decode: {error}"))),
+    }
+}
+
+/// A named position, as recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct PinRecord {
+    pub(crate) name: String,
+    pub(crate) epoch: u32,
+    pub(crate) lsn: u64,
+    pub(crate) time: u64,
+    pub(crate) note: String,
+}
+
+/// A return to an earlier state, as recorded. The state's run is synced before the record is written.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct RollbackRecord {
+    pub(crate) target_epoch: u32,
+    pub(crate) target_lsn: u64,
+    /// CRC-32 of the encoded state.
+    pub(crate) state_sum: u32,
+    pub(crate) run_id: u64,
+    pub(crate) run_bytes: u64,
+    pub(crate) run_blocks: u64,
+    pub(crate) run_entries: u64,
+    pub(crate) run_sum: u32,
+}
+
+/// What everlog folds from its own frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Summary {
+    epoch: u32,
+    lsn: u64,
+    time: u64,
+    /// The first record of each epoch.
+    epochs: Vec<(u32, u64)>,
+    pins: BTreeMap<String, PinRecord>,
+    /// The runs that rollback records need, by the record's Lsn.
+    rollbacks: BTreeMap<u64, u64>,
+    pub(crate) type_version_max: u16,
+    pub(crate) events: u64,
+    pub(crate) payload_bytes: u64,
+    /// CRC-32 over all bodies up to here, in order (J10).
+    pub(crate) fingerprint: u32,
+}
+
+impl Summary {
+    /// Takes in a checked data frame.
+    pub(crate) fn apply(&mut self, header: &FrameHeader, body: &[u8]) -> Result<()> {
+        if header.record_count == 0 {
+            return Ok(());
+        }
+        if self.epochs.last().is_none_or(|(epoch, _)| *epoch < header.epoch.get()) {
+            self.epochs.push((header.epoch.get(), header.first_lsn.get()));
+        }
+        self.epoch = header.epoch.get();
+        let mut lsn = header.first_lsn;
+        for record in Records::new(body) {
+            let record = record?;
+            self.apply_record(lsn, &record)?;
+            self.time = self.time.max(record.time.micros());
+            self.lsn = lsn.get();
+            lsn = lsn.next();
+        }
+        let mut hasher = crc32fast::Hasher::new_with_initial(self.fingerprint);
+        hasher.update(body);
+        self.fingerprint = hasher.finalize();
+        Ok(())
+    }
+
+    fn apply_record(&mut self, lsn: Lsn, record: &RecordView<'_>) -> Result<()> {
+        match record.kind {
+            RecordKind::Event => {
+                self.events += 1;
+                self.payload_bytes += record.payload.len() as u64;
+                self.type_version_max = self.type_version_max.max(record.type_version);
+            }
+            RecordKind::Pin => {
+                let pin: PinRecord = decode_own(record.payload).map_err(|error| error.at_lsn(lsn))?;
+                self.pins.insert(pin.name.clone(), pin);
+            }
+            RecordKind::Unpin => {
+                let name: String = decode_own(record.payload).map_err(|error| error.at_lsn(lsn))?;
+                self.pins.remove(&name);
+            }
+            RecordKind::Rollback => {
+                let rollback: RollbackRecord =
+                    decode_own(record.payload).map_err(|error| error.at_lsn(lsn))?;
+                self.rollbacks.insert(lsn.get(), rollback.run_id);
+            }
+            RecordKind::Clock => {}
+        }
+        Ok(())
+    }
+
+    /// The last record.
+    pub(crate) fn position(&self) -> Position {
+        Position::new(Epoch::new(self.epoch), Lsn::new(self.lsn))
+    }
+
+    /// The time of the last record.
+    pub(crate) fn time(&self) -> Timestamp {
+        Timestamp::from_micros(self.time)
+    }
+
+    pub(crate) fn pins(&self) -> &BTreeMap<String, PinRecord> {
+        &self.pins
+    }
+
+    /// The runs that rollback records above `horizon` need.
+    pub(crate) fn rollback_runs(&self, horizon: Lsn) -> impl Iterator<Item = u64> {
+        self.rollbacks.range(horizon.next().get()..).map(|(_, run)| *run)
+    }
+
+    /// The position of record `lsn` in the present history.
+    pub(crate) fn position_of(&self, lsn: Lsn) -> Position {
+        let index = self.epochs.partition_point(|(_, first)| *first <= lsn.get());
+        let epoch = index.checked_sub(1).and_then(|index| self.epochs.get(index)).map_or(0, |entry| entry.0);
+        Position::new(Epoch::new(epoch), lsn)
+    }
+
+    /// The last position that the present history shares with one that reached `position`: `position` itself unless
+    /// its branch was cut before it (rule 9).
+    pub(crate) fn common(&self, position: Position) -> Position {
+        let later = self.epochs.iter().filter(|(epoch, _)| *epoch > position.epoch.get());
+        let first_later = later.map(|(_, first)| *first).min();
+        match first_later {
+            Some(first) if first <= position.lsn.get() => self.position_of(Lsn::new(first).before()),
+            _ => position,
+        }
+    }
+
+    /// Forgets what only concerns positions below `horizon`.
+    pub(crate) fn prune(&mut self, horizon: Lsn) {
+        let keep_from = self.epochs.partition_point(|(_, first)| *first <= horizon.get()).saturating_sub(1);
+        self.epochs.drain(..keep_from);
+        self.rollbacks = self.rollbacks.split_off(&horizon.next().get());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_of_cut_branches_have_a_common_ancestor() {
+        let summary = Summary { epoch: 5, lsn: 40, epochs: vec![(1, 1), (3, 11), (5, 31)], ..Summary::default() };
+        let at = |epoch, lsn| Position::new(Epoch::new(epoch), Lsn::new(lsn));
+        assert_eq!(summary.position_of(Lsn::new(10)), at(1, 10));
+        assert_eq!(summary.position_of(Lsn::new(11)), at(3, 11));
+        assert_eq!(summary.common(at(1, 10)), at(1, 10), "before the cut");
+        assert_eq!(summary.common(at(1, 12)), at(1, 10), "cut away and given again");
+        assert_eq!(summary.common(at(2, 12)), at(1, 10), "an epoch that left nothing");
+        assert_eq!(summary.common(at(3, 30)), at(3, 30));
+        assert_eq!(summary.common(at(5, 40)), at(5, 40));
+        let mut pruned = summary.clone();
+        pruned.prune(Lsn::new(20));
+        assert_eq!(pruned.position_of(Lsn::new(25)), at(3, 25));
+        assert_eq!(pruned.epochs, vec![(3, 11), (5, 31)]);
+    }
+}

@@ -1,0 +1,411 @@
+//! The writing end: puts groups into the active segment, rolls to the next, and keeps marks.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::commit::{Sink, WriteError};
+use crate::journal::group::{Draft, Group};
+use crate::journal::options::Limits;
+use crate::journal::root::{RootFile, Slot};
+use crate::journal::spare::{self, Spares};
+use crate::journal::summary::Summary;
+use crate::medium::{Medium, MediumFile, read_range, write_all};
+use crate::position::{Epoch, Lsn, Position};
+use crate::segment::frame::{self, FrameHeader, FrameKind};
+use crate::segment::reader::{Place, SegmentFile};
+use crate::segment::slot::{self, Extent, RollSeal, SlotPlace};
+
+/// Room kept at the end of a segment for a mark and a seal.
+const RESERVE_BYTES: u64 = 2 * frame::HEADER_BYTES as u64 + 2 * crate::segment::BLOCK_BYTES;
+
+/// Where a tail starts.
+#[derive(Debug)]
+pub(crate) struct TailStart {
+    pub(crate) segment: SegmentFile,
+    pub(crate) place: Place,
+    pub(crate) epoch: Epoch,
+    pub(crate) summary: Summary,
+    /// Bytes of all live segments.
+    pub(crate) live_bytes: u64,
+    /// Whether the last frame is the seal of a clean close.
+    pub(crate) sealed: bool,
+}
+
+/// The sink of the commit core.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    medium: Arc<dyn Medium>,
+    limits: Limits,
+    /// Segments being made ready.
+    pub(crate) spares: Arc<Spares>,
+    root: Arc<Mutex<RootFile>>,
+    /// Locked for the time of a write, never for the time of a sync.
+    end: Mutex<End>,
+}
+
+#[derive(Debug)]
+struct End {
+    segment: SegmentFile,
+    offset: u64,
+    previous: u32,
+    epoch: Epoch,
+    extent: Option<Extent>,
+    summary: Summary,
+    /// The last record whose bytes were all written before a successful sync began.
+    proven: Proven,
+    /// The highest mark that some frame carries.
+    marked: Lsn,
+    /// Data frames since the last sync began.
+    frames_unsynced: u32,
+    /// Whether the last frame is a seal.
+    sealed: bool,
+    live_bytes: u64,
+    /// What was written since the last sync, to be compared; only with the option `read_back`.
+    unread: Vec<Unread>,
+}
+
+#[derive(Debug)]
+struct Unread {
+    file: Arc<dyn MediumFile>,
+    name: String,
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+/// A point of the history that is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Proven {
+    pub(crate) position: Position,
+    pub(crate) time: Timestamp,
+    /// CRC-32 over all bodies up to here.
+    pub(crate) fingerprint: u32,
+}
+
+impl Proven {
+    fn of(summary: &Summary) -> Proven {
+        Proven { position: summary.position(), time: summary.time(), fingerprint: summary.fingerprint }
+    }
+}
+
+impl Tail {
+    pub(crate) fn new(
+        medium: Arc<dyn Medium>,
+        limits: Limits,
+        spares: Arc<Spares>,
+        root: Arc<Mutex<RootFile>>,
+        start: TailStart,
+    ) -> Tail {
+        let end = End {
+            offset: start.place.offset,
+            previous: start.place.previous,
+            segment: start.segment,
+            epoch: start.epoch,
+            extent: None,
+            proven: Proven::of(&start.summary),
+            // What recovery kept is proven; in a mended segment only a later frame will say so.
+            marked: if start.sealed { start.summary.position().lsn } else { Lsn::ZERO },
+            summary: start.summary,
+            frames_unsynced: 0,
+            sealed: start.sealed,
+            live_bytes: start.live_bytes,
+            unread: Vec::new(),
+        };
+        let tail = Tail { medium, limits, spares, root, end: Mutex::new(end) };
+        tail.want_spare(&tail.end.lock());
+        tail
+    }
+
+    fn want_spare(&self, end: &End) {
+        self.spares.want(self.next_capacity(end));
+    }
+
+    /// Segments grow with the journal: each is as large as all before it, between the limits.
+    fn next_capacity(&self, end: &End) -> u64 {
+        self.limits.segment_capacity(end.live_bytes)
+    }
+
+    /// What is durable now.
+    pub(crate) fn proven(&self) -> Proven {
+        self.end.lock().proven
+    }
+
+    /// What the journal knows of itself, with everything that is written.
+    pub(crate) fn summary(&self) -> Summary {
+        self.end.lock().summary.clone()
+    }
+
+    /// Looks at the summary without copying it.
+    pub(crate) fn with_summary<T>(&self, look: impl FnOnce(&Summary) -> T) -> T {
+        look(&self.end.lock().summary)
+    }
+
+    /// Forgets what lies below the horizon.
+    pub(crate) fn prune_summary(&self, horizon: Lsn) {
+        self.end.lock().summary.prune(horizon);
+    }
+
+    /// Bytes of all live segments.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.end.lock().live_bytes
+    }
+
+    /// Notes that `bytes` of segments were removed.
+    pub(crate) fn released(&self, bytes: u64) {
+        let mut end = self.end.lock();
+        end.live_bytes = end.live_bytes.saturating_sub(bytes);
+    }
+
+    /// The epoch that this session writes.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.end.lock().epoch
+    }
+
+    /// Where frames go now: segment number, and the offset behind the last frame.
+    pub(crate) fn place(&self) -> (u64, u64) {
+        let end = self.end.lock();
+        (end.segment.birth.number, end.offset)
+    }
+
+    /// Whether the last durable records are not yet vouched for by any frame.
+    pub(crate) fn wants_mark(&self) -> bool {
+        let end = self.end.lock();
+        end.proven.position.lsn > end.marked && !end.sealed
+    }
+
+    /// Writes and syncs a mark, so that what is durable is also known to be (rule 6).
+    pub(crate) fn mark(&self) -> Result<()> {
+        let mut end = self.end.lock();
+        end.write_bare(FrameKind::Mark, &self.limits)?;
+        let file = Arc::clone(&end.segment.file);
+        let name = end.segment.name.clone();
+        drop(end);
+        file.sync().map_err(|error| Error::io("sync", &name, error))
+    }
+
+    /// Seals after a drained close: everything is durable, then the seal, then the root says so.
+    pub(crate) fn seal(&self) -> Result<()> {
+        let mut end = self.end.lock();
+        if end.sealed {
+            return Ok(());
+        }
+        end.write_bare(FrameKind::Seal, &self.limits)?;
+        end.sync_now()?;
+        end.sealed = true;
+        let mut root = self.root.lock();
+        let slot = root.slot.raised(end.epoch, end.proven.position.lsn);
+        root.write_slot(slot.closed_at(end.segment.birth.number, end.offset))
+    }
+
+    fn write_group(&self, group: &mut Group) -> Result<(), WriteError> {
+        let mut end = self.end.lock();
+        let rooms = group.drafts.iter().map(|draft| frame::room(draft.body().len(), self.limits.aligned));
+        let total: u64 = rooms.clone().sum();
+        let largest = rooms.max().unwrap_or(0);
+        self.check_quota(&end, total).map_err(WriteError::Refused)?;
+        let mut written = false;
+        for draft in &mut group.drafts {
+            let needed = frame::room(draft.body().len(), self.limits.aligned);
+            if end.room() < needed {
+                let next = self.spares.take(self.next_capacity(&end), largest);
+                let next = next.map_err(|error| match written {
+                    false => WriteError::Refused(full_or_same(error)),
+                    true => WriteError::Failed(error),
+                })?;
+                self.roll(&mut end, next).map_err(WriteError::Failed)?;
+            }
+            end.write_draft(draft, &self.limits).map_err(WriteError::Failed)?;
+            written = true;
+        }
+        Ok(())
+    }
+
+    fn check_quota(&self, end: &End, total: u64) -> Result<()> {
+        let Some(max) = self.limits.journal_bytes_max else { return Ok(()) };
+        if end.room() >= total {
+            return Ok(());
+        }
+        let proposed = self.next_capacity(end).max(spare::capacity_for(total));
+        if end.live_bytes + proposed <= max {
+            return Ok(());
+        }
+        let kind = ErrorKind::Quota { current: end.live_bytes, proposed, max };
+        let what =
+            format!("journal quota reached: {} bytes in use, {proposed} more needed, {max} allowed", end.live_bytes);
+        Err(Error::new(kind, what).advise("compact the journal or raise its quota; nothing was written"))
+    }
+
+    /// Ends the active segment and goes on in `next`. Data first, then the roll seal, then the root: each durable
+    /// before the next begins, so that no segment but the newest is ever unsynced.
+    fn roll(&self, end: &mut End, next: SegmentFile) -> Result<()> {
+        end.sync_now()?;
+        let last_lsn = end.summary.position().lsn;
+        let nothing = Extent {
+            first_lsn: last_lsn.next(),
+            last_lsn,
+            first_time: end.summary.time(),
+            last_time: end.summary.time(),
+        };
+        let successor = (next.birth.number, next.birth.salt);
+        let seal = RollSeal::new(end.offset, end.previous, successor, end.extent.unwrap_or(nothing));
+        let birth = end.segment.birth;
+        let place = SlotPlace { salt: birth.salt, epoch: end.epoch, last_lsn };
+        let bytes = slot::encode_roll_seal(seal, place, birth.capacity)?;
+        write_all(&*end.segment.file, &end.segment.name, &bytes, end.segment.frames_end())?;
+        end.segment.file.sync().map_err(|error| Error::io("sync", &end.segment.name, error))?;
+        let mut root = self.root.lock();
+        let slot: Slot = root.slot.raised(end.epoch, last_lsn).moved_to(next.birth.number);
+        root.write_slot(slot)?;
+        drop(root);
+        end.enter(next);
+        self.want_spare(end);
+        Ok(())
+    }
+
+    fn compare(&self, unread: Vec<Unread>) -> Result<()> {
+        for piece in unread {
+            piece.file.drop_cache();
+            let there = read_range(&*piece.file, &piece.name, piece.offset, piece.bytes.len() as u64)?;
+            if there != piece.bytes {
+                let what = "bytes read back after the sync differ from those written";
+                return Err(Error::damaged(piece.name, piece.offset, what));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Tail {
+    fn write(&self, group: &mut Group) -> Result<(), WriteError> {
+        self.write_group(group)
+    }
+
+    fn sync(&self) -> Result<()> {
+        let mut end = self.end.lock();
+        let file = Arc::clone(&end.segment.file);
+        let name = end.segment.name.clone();
+        let covered = Proven::of(&end.summary);
+        let frames = std::mem::take(&mut end.frames_unsynced);
+        let unread = std::mem::take(&mut end.unread);
+        drop(end);
+        file.sync().map_err(|error| Error::io("sync", &name, error))?;
+        if !unread.is_empty() {
+            self.compare(unread)?;
+        }
+        let mut end = self.end.lock();
+        if covered.position.lsn > end.proven.position.lsn {
+            end.proven = covered;
+        }
+        if frames > 1 {
+            end.write_bare(FrameKind::Mark, &self.limits)?;
+        }
+        Ok(())
+    }
+}
+
+impl End {
+    fn room(&self) -> u64 {
+        (self.segment.frames_end() - self.offset).saturating_sub(RESERVE_BYTES)
+    }
+
+    fn header(&self, kind: FrameKind, limits: &Limits) -> FrameHeader {
+        FrameHeader {
+            kind,
+            continues: false,
+            chain: false,
+            aligned: limits.aligned,
+            body_bytes: 0,
+            record_count: 0,
+            epoch: self.epoch,
+            previous: self.previous,
+            first_lsn: self.summary.position().lsn.next(),
+            mark: self.proven.position.lsn,
+            offset: self.offset,
+        }
+    }
+
+    fn write_draft(&mut self, draft: &mut Draft, limits: &Limits) -> Result<()> {
+        let header = FrameHeader {
+            continues: draft.continues,
+            body_bytes: draft.body().len() as u32,
+            record_count: draft.record_count,
+            first_lsn: draft.first_lsn,
+            ..self.header(FrameKind::Data, limits)
+        };
+        self.summary.apply(&header, draft.body())?;
+        let sum = frame::complete(&mut draft.bytes, &header, self.segment.birth.salt);
+        write_all(&*self.segment.file, &self.segment.name, &draft.bytes, self.offset)?;
+        let extent = self.extent.get_or_insert(Extent {
+            first_lsn: draft.first_lsn,
+            last_lsn: draft.first_lsn,
+            first_time: draft.first_time,
+            last_time: draft.last_time,
+        });
+        extent.last_lsn = header.next_lsn().before();
+        extent.last_time = draft.last_time;
+        if limits.read_back {
+            self.unread.push(Unread {
+                file: Arc::clone(&self.segment.file),
+                name: self.segment.name.clone(),
+                offset: self.offset,
+                bytes: draft.bytes.clone(),
+            });
+        }
+        self.frames_unsynced += 1;
+        self.sealed = false;
+        self.advance(&header, sum);
+        Ok(())
+    }
+
+    /// Writes a frame without records, if there is room for it.
+    fn write_bare(&mut self, kind: FrameKind, limits: &Limits) -> Result<()> {
+        let header = self.header(kind, limits);
+        let needed = frame::room(0, limits.aligned);
+        let keep = if kind == FrameKind::Seal { 0 } else { RESERVE_BYTES / 2 };
+        if self.segment.frames_end() - self.offset < needed + keep {
+            // A mark that does not fit is given up: the roll seal will say the same.
+            return match kind {
+                FrameKind::Seal => Err(Error::new(ErrorKind::Io, "no room was left for the seal")),
+                _ => Ok(()),
+            };
+        }
+        let (bytes, sum) = header.encode(self.segment.birth.salt);
+        write_all(&*self.segment.file, &self.segment.name, &bytes, self.offset)?;
+        self.advance(&header, sum);
+        Ok(())
+    }
+
+    fn advance(&mut self, header: &FrameHeader, sum: u32) {
+        self.marked = self.marked.max(header.mark);
+        self.previous = sum;
+        self.offset = header.next_offset();
+    }
+
+    fn sync_now(&mut self) -> Result<()> {
+        let covered = Proven::of(&self.summary);
+        self.segment.file.sync().map_err(|error| Error::io("sync", &self.segment.name, error))?;
+        self.proven = covered;
+        self.frames_unsynced = 0;
+        Ok(())
+    }
+
+    fn enter(&mut self, next: SegmentFile) {
+        let start = Place::start(&next.birth);
+        self.live_bytes += next.birth.capacity;
+        self.offset = start.offset;
+        self.previous = start.previous;
+        self.segment = next;
+        self.extent = None;
+    }
+}
+
+/// Running out of space before anything was written is reported as such (J5).
+fn full_or_same(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Full => Error::new(ErrorKind::Full, "the disk is full: no room for the next segment")
+            .advise("free some space and try again; nothing was written and everything acknowledged is safe"),
+        _ => error,
+    }
+}
