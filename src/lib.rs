@@ -4,6 +4,8 @@ pub mod clock;
 pub mod error;
 pub mod medium;
 pub mod position;
+#[allow(dead_code, unused_imports, reason = "the faces that use it come above it")]
+pub(crate) mod snapshot;
 pub(crate) mod sync;
 
 pub use error::{Error, ErrorKind, Result};
