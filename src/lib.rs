@@ -2,9 +2,12 @@
 
 pub mod clock;
 pub mod error;
+pub mod journal;
 pub mod medium;
 pub mod position;
 mod segment;
+#[allow(dead_code, unused_imports, reason = "the faces that use it come above it")]
+pub(crate) mod snapshot;
 pub(crate) mod sync;
 
 pub use error::{Error, ErrorKind, Result};
