@@ -10,4 +10,7 @@ mod segment;
 pub(crate) mod snapshot;
 pub(crate) mod sync;
 
+pub use clock::Timestamp;
 pub use error::{Error, ErrorKind, Result};
+pub use journal::{Cursor, Durability, Journal, Receipt, Record, Ticket, Transaction};
+pub use position::{Epoch, Lsn, Position};

@@ -68,83 +68,120 @@ pub(crate) struct Chain {
     pub(crate) newest_number: u64,
     /// The highest epoch that any link began.
     pub(crate) link_epoch: Epoch,
+    /// Damage in the chain itself: the stretches are those before it.
+    pub(crate) damage: Option<Error>,
 }
 
 struct Found {
+    /// Files that cannot be used, with the reason.
+    bad: BTreeMap<u64, Error>,
     segments: BTreeMap<u64, SegmentFile>,
     links: Vec<(Epoch, u64, Link)>,
     unborn: Vec<u64>,
     newest_number: u64,
 }
 
-/// Opens all segments and puts them in order. Damage is an error that names the file.
+/// Opens all segments and puts them in order, up to damage, which is noted with the file's name. An error only if
+/// not even the first segment can be read.
 pub(crate) fn assemble(medium: &dyn Medium, id: JournalId, slot: &Slot) -> Result<Chain> {
     let found = gather(medium, id)?;
     let mut stretches = Vec::new();
     let first = found.segments.get(&slot.first_segment).filter(|first| first.birth.salt == slot.first_salt);
-    let mut next = Some((first.cloned().ok_or_else(|| missing(slot.first_segment))?, Origin::First));
+    let first = first.cloned().ok_or_else(|| found.missing(slot.first_segment))?;
+    let mut next = Some((first, Origin::First));
+    let mut damage = None;
     while let Some((segment, origin)) = next.take() {
         let first_lsn = segment.first_frame()?.map(|header| header.first_lsn);
-        let (ending, after) = leave(&found, &segment)?;
-        if stretches.len() >= found.segments.len() {
-            let what = "segments form a circle";
-            return Err(Error::damaged(&segment.name, 0, what).advise("run everlog verify"));
-        }
+        let (ending, after) = match leave(&found, &segment) {
+            Ok(way) => way,
+            Err(error) if *error.kind() == ErrorKind::Damaged => {
+                damage = Some(error);
+                (Ending::Open, None)
+            }
+            Err(error) => return Err(error),
+        };
         stretches.push(Stretch { segment, origin, ending, first_lsn });
+        if stretches.len() > found.segments.len() {
+            return Err(Error::damaged(name::segment(slot.first_segment), 0, "segments form a circle"));
+        }
         next = after;
     }
-    check_newest(&found, &stretches, slot)?;
+    let damage = damage.or_else(|| check_newest(&found, &stretches, slot).err());
+    let damage = damage.or_else(|| found.bad.values().next().cloned());
     let used: Vec<u64> = stretches.iter().map(Stretch::number).collect();
     let mut unused = found.unborn;
     unused.extend(found.segments.keys().filter(|number| !used.contains(number)));
     let link_epoch = found.links.iter().map(|(epoch, _, _)| *epoch).max().unwrap_or_default();
-    Ok(Chain { stretches, unused, newest_number: found.newest_number, link_epoch })
+    Ok(Chain { stretches, unused, newest_number: found.newest_number, link_epoch, damage })
 }
 
 fn gather(medium: &dyn Medium, id: JournalId) -> Result<Found> {
-    let mut found =
-        Found { segments: BTreeMap::new(), links: Vec::new(), unborn: Vec::new(), newest_number: 0 };
-    let names = medium.names().map_err(|error| Error::io("list", &medium.label(), error))?;
+    let mut found = Found {
+        bad: BTreeMap::new(),
+        segments: BTreeMap::new(),
+        links: Vec::new(),
+        unborn: Vec::new(),
+        newest_number: 0,
+    };
+    let mut names = medium.names().map_err(|error| Error::io("list", &medium.label(), error))?;
+    names.sort();
     for file_name in names {
         let FileName::Segment(number) = name::parse(&file_name) else { continue };
         found.newest_number = found.newest_number.max(number);
-        let file = medium.open(&file_name, Access::Write).or_else(|_| medium.open(&file_name, Access::Read));
-        let file = file.map_err(|error| Error::io("open", &file_name, error))?;
-        let length = file.len().map_err(|error| Error::io("stat", &file_name, error))?;
-        let segment = match SegmentFile::open(file.clone(), file_name.clone()) {
-            Ok(segment) => segment,
-            Err(error) if *error.kind() == ErrorKind::Damaged => {
-                if !is_zero_after_header(&*file, &file_name)? {
-                    return Err(error.advise("the file was used, so its header was good once; run everlog verify"));
+        match admit(medium, &file_name, number, id) {
+            Ok(Some(segment)) => {
+                if let Some((epoch, link)) = segment.link()? {
+                    found.links.push((epoch, number, link));
                 }
-                found.unborn.push(number);
-                continue;
+                found.segments.insert(number, segment);
+            }
+            Ok(None) => found.unborn.push(number),
+            Err(error) if *error.kind() == ErrorKind::Damaged => {
+                found.bad.insert(number, error);
             }
             Err(error) => return Err(error),
-        };
-        let birth = segment.birth;
-        if birth.journal_id != id {
-            return Err(Error::damaged(&file_name, 32, "segment belongs to another journal")
-                .advise("move the file out of the directory if you put it there"));
         }
-        if birth.number != number {
-            let what = format!("segment {} stands under the name of segment {number}", birth.number);
-            return Err(Error::damaged(&file_name, 48, what));
-        }
-        if length < birth.capacity {
-            if !is_zero_after_header(&*file, &file_name)? {
-                let what = format!("segment is cut short: {length} of {} bytes", birth.capacity);
-                return Err(Error::damaged(&file_name, length, what).advise("run everlog verify"));
-            }
-            found.unborn.push(number);
-            continue;
-        }
-        if let Some((epoch, link)) = segment.link()? {
-            found.links.push((epoch, number, link));
-        }
-        found.segments.insert(number, segment);
     }
     Ok(found)
+}
+
+/// Opens one segment file and checks that it is what its name says. `None`: it was never used.
+fn admit(
+    medium: &dyn Medium,
+    file_name: &str,
+    number: u64,
+    id: JournalId,
+) -> Result<Option<SegmentFile>> {
+    let file = medium.open(file_name, Access::Write).or_else(|_| medium.open(file_name, Access::Read));
+    let file = file.map_err(|error| Error::io("open", file_name, error))?;
+    let length = file.len().map_err(|error| Error::io("stat", file_name, error))?;
+    let segment = match SegmentFile::open(file.clone(), file_name.to_owned()) {
+        Ok(segment) => segment,
+        Err(error) if *error.kind() == ErrorKind::Damaged => {
+            if is_zero_after_header(&*file, file_name)? {
+                return Ok(None);
+            }
+            return Err(error.advise("the file was used, so its header was good once; run everlog verify"));
+        }
+        Err(error) => return Err(error),
+    };
+    let birth = segment.birth;
+    if birth.journal_id != id {
+        return Err(Error::damaged(file_name, 32, "segment belongs to another journal")
+            .advise("move the file out of the directory if you put it there"));
+    }
+    if birth.number != number {
+        let what = format!("segment {} stands under the name of segment {number}", birth.number);
+        return Err(Error::damaged(file_name, 48, what).advise("give the files their own names back"));
+    }
+    if length < birth.capacity {
+        if is_zero_after_header(&*file, file_name)? {
+            return Ok(None);
+        }
+        let what = format!("segment is cut short: {length} of {} bytes", birth.capacity);
+        return Err(Error::damaged(file_name, length, what).advise("run everlog verify"));
+    }
+    Ok(Some(segment))
 }
 
 /// Whether all bytes after the birth header are zero: such a segment was never used.
@@ -181,7 +218,7 @@ fn leave(found: &Found, segment: &SegmentFile) -> Result<(Ending, Option<(Segmen
         }
     }
     if let Some((epoch, number, link)) = linked {
-        let next = found.segments.get(&number).cloned().ok_or_else(|| missing(number))?;
+        let next = found.segments.get(&number).cloned().ok_or_else(|| found.missing(number))?;
         return Ok((Ending::Left(link.junction()), Some((next, Origin::Linked(epoch, link)))));
     }
     let Some(seal) = segment.roll_seal()? else {
@@ -189,7 +226,7 @@ fn leave(found: &Found, segment: &SegmentFile) -> Result<(Ending, Option<(Segmen
     };
     let next = found.segments.get(&seal.successor);
     let next = next.filter(|next| next.birth.salt == seal.successor_salt);
-    let next = next.cloned().ok_or_else(|| missing(seal.successor))?;
+    let next = next.cloned().ok_or_else(|| found.missing(seal.successor))?;
     Ok((Ending::Rolled(seal), Some((next, Origin::Rolled))))
 }
 
@@ -204,13 +241,18 @@ fn check_newest(found: &Found, stretches: &[Stretch], slot: &Slot) -> Result<()>
         return Ok(());
     }
     if !found.segments.contains_key(&slot.newest_segment) {
-        return Err(missing(slot.newest_segment));
+        return Err(found.missing(slot.newest_segment));
     }
     let what = "nothing leads to this segment: a roll seal or link before it is damaged";
     Err(Error::damaged(name::segment(slot.newest_segment), 0, what).advise("run everlog verify"))
 }
 
-fn missing(number: u64) -> Error {
-    Error::damaged(name::segment(number), 0, "segment is missing or another one stands in its place")
-        .advise("restore the file from a backup, or run everlog salvage")
+impl Found {
+    fn missing(&self, number: u64) -> Error {
+        if let Some(error) = self.bad.get(&number) {
+            return error.clone();
+        }
+        Error::damaged(name::segment(number), 0, "segment is missing or another one stands in its place")
+            .advise("restore the file from a backup, or run everlog salvage")
+    }
 }

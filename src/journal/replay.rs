@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::journal::chain::{Chain, Ending, Origin, Stretch};
 use crate::journal::judge::Evidence;
 use crate::journal::root::Slot;
@@ -20,6 +20,13 @@ pub(crate) struct KeptFrame {
     pub(crate) body: Vec<u8>,
     /// The place just after it.
     after: Junction,
+}
+
+impl KeptFrame {
+    /// The place just after it.
+    pub(crate) fn after(&self) -> Junction {
+        self.after
+    }
 }
 
 /// What reading the history came to.
@@ -43,6 +50,8 @@ pub(crate) struct Replayed {
     pub(crate) proven: Lsn,
     /// How many records of an unfinished transaction were dropped.
     pub(crate) unfinished: u64,
+    /// Damage inside the history: what is here is the whole prefix before it.
+    pub(crate) damage: Option<Error>,
 }
 
 struct Walk<'a> {
@@ -60,7 +69,7 @@ struct Walk<'a> {
     records: u64,
 }
 
-/// Reads everything after `base`. Damage inside the history is an error; the end of it is for the judge.
+/// Reads everything after `base`, up to damage inside the history or to its end, which is for the judge.
 pub(crate) fn replay(chain: &Chain, slot: &Slot, base: Summary) -> Result<Replayed> {
     let first = first_to_read(&chain.stretches, base.position().lsn);
     let stretches = &chain.stretches[first..];
@@ -73,20 +82,33 @@ pub(crate) fn replay(chain: &Chain, slot: &Slot, base: Summary) -> Result<Replay
         summary: base,
         recent: VecDeque::new(),
         anchor: Junction { number: birth.number, salt: birth.salt, end: start.offset, sum: start.previous },
-        proven: slot.floor(),
+        proven: slot.floor().max(base_lsn),
         before_open: None,
         open_records: 0,
         after_seal: false,
         next_lsn: stretches[0].first_lsn.unwrap_or(base_lsn.next()),
         records: 0,
     };
-    let mut last = None;
-    for stretch in stretches {
-        last = Some(walk.stretch(stretch)?);
+    if walk.next_lsn > base_lsn.next() {
+        let what = "records after the base are missing";
+        return Err(Error::damaged(&stretches[0].segment.name, start.offset, what).at_lsn(base_lsn.next()));
     }
-    // OK because there is at least one stretch: the first segment's absence was an error before.
-    let (place, stop, survey) = last.unwrap_or((start, "", Survey::default()));
-    Ok(walk.finish(&stretches[stretches.len() - 1], place, stop, survey))
+    let mut damage = None;
+    let mut last = (start, "", Survey::default());
+    for stretch in stretches {
+        match walk.stretch(stretch) {
+            Ok(end) => last = end,
+            Err(error) if *error.kind() == ErrorKind::Damaged => {
+                damage = Some(error);
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let (place, stop, survey) = last;
+    let mut replayed = walk.finish(&stretches[stretches.len() - 1], place, stop, survey);
+    replayed.damage = damage;
+    Ok(replayed)
 }
 
 /// The last segment whose first record is at or before the one after the base.
@@ -227,6 +249,7 @@ impl Walk<'_> {
             records: self.records,
             proven: self.proven,
             unfinished,
+            damage: None,
         }
     }
 }

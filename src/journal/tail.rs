@@ -8,11 +8,13 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::commit::{Sink, WriteError};
 use crate::journal::group::{Draft, Group};
+use crate::journal::history::History;
+use crate::journal::keeper::Bell;
 use crate::journal::options::Limits;
 use crate::journal::root::{RootFile, Slot};
 use crate::journal::spare::{self, Spares};
 use crate::journal::summary::Summary;
-use crate::medium::{Medium, MediumFile, read_range, write_all};
+use crate::medium::{MediumFile, read_range, write_all};
 use crate::position::{Epoch, Lsn, Position};
 use crate::segment::frame::{self, FrameHeader, FrameKind};
 use crate::segment::reader::{Place, SegmentFile};
@@ -37,11 +39,13 @@ pub(crate) struct TailStart {
 /// The sink of the commit core.
 #[derive(Debug)]
 pub(crate) struct Tail {
-    medium: Arc<dyn Medium>,
     limits: Limits,
     /// Segments being made ready.
     pub(crate) spares: Arc<Spares>,
     root: Arc<Mutex<RootFile>>,
+    history: Arc<History>,
+    /// Wakes the keeper when there is something to prepare or to mark.
+    bell: Arc<Bell>,
     /// Locked for the time of a write, never for the time of a sync.
     end: Mutex<End>,
 }
@@ -55,7 +59,9 @@ struct End {
     extent: Option<Extent>,
     summary: Summary,
     /// The last record whose bytes were all written before a successful sync began.
-    proven: Proven,
+    proven: Lsn,
+    /// The last end of a group that is durable.
+    point: Proven,
     /// The highest mark that some frame carries.
     marked: Lsn,
     /// Data frames since the last sync began.
@@ -92,10 +98,11 @@ impl Proven {
 
 impl Tail {
     pub(crate) fn new(
-        medium: Arc<dyn Medium>,
         limits: Limits,
         spares: Arc<Spares>,
         root: Arc<Mutex<RootFile>>,
+        history: Arc<History>,
+        bell: Arc<Bell>,
         start: TailStart,
     ) -> Tail {
         let end = End {
@@ -104,7 +111,8 @@ impl Tail {
             segment: start.segment,
             epoch: start.epoch,
             extent: None,
-            proven: Proven::of(&start.summary),
+            proven: start.summary.position().lsn,
+            point: Proven::of(&start.summary),
             // What recovery kept is proven; in a mended segment only a later frame will say so.
             marked: if start.sealed { start.summary.position().lsn } else { Lsn::ZERO },
             summary: start.summary,
@@ -113,13 +121,14 @@ impl Tail {
             live_bytes: start.live_bytes,
             unread: Vec::new(),
         };
-        let tail = Tail { medium, limits, spares, root, end: Mutex::new(end) };
+        let tail = Tail { limits, spares, root, history, bell, end: Mutex::new(end) };
         tail.want_spare(&tail.end.lock());
         tail
     }
 
     fn want_spare(&self, end: &End) {
         self.spares.want(self.next_capacity(end));
+        self.bell.ring();
     }
 
     /// Segments grow with the journal: each is as large as all before it, between the limits.
@@ -129,7 +138,7 @@ impl Tail {
 
     /// What is durable now.
     pub(crate) fn proven(&self) -> Proven {
-        self.end.lock().proven
+        self.end.lock().point
     }
 
     /// What the journal knows of itself, with everything that is written.
@@ -172,7 +181,7 @@ impl Tail {
     /// Whether the last durable records are not yet vouched for by any frame.
     pub(crate) fn wants_mark(&self) -> bool {
         let end = self.end.lock();
-        end.proven.position.lsn > end.marked && !end.sealed
+        end.proven > end.marked && !end.sealed
     }
 
     /// Writes and syncs a mark, so that what is durable is also known to be (rule 6).
@@ -195,7 +204,7 @@ impl Tail {
         end.sync_now()?;
         end.sealed = true;
         let mut root = self.root.lock();
-        let slot = root.slot.raised(end.epoch, end.proven.position.lsn);
+        let slot = root.slot.raised(end.epoch, end.proven);
         root.write_slot(slot.closed_at(end.segment.birth.number, end.offset))
     }
 
@@ -259,6 +268,7 @@ impl Tail {
         let slot: Slot = root.slot.raised(end.epoch, last_lsn).moved_to(next.birth.number);
         root.write_slot(slot)?;
         drop(root);
+        self.history.roll(end.offset, next.clone(), last_lsn.next());
         end.enter(next);
         self.want_spare(end);
         Ok(())
@@ -295,12 +305,15 @@ impl Sink for Tail {
             self.compare(unread)?;
         }
         let mut end = self.end.lock();
-        if covered.position.lsn > end.proven.position.lsn {
-            end.proven = covered;
+        end.proven = end.proven.max(covered.position.lsn);
+        if covered.position.lsn > end.point.position.lsn {
+            end.point = covered;
         }
         if frames > 1 {
             end.write_bare(FrameKind::Mark, &self.limits)?;
         }
+        drop(end);
+        self.bell.ring();
         Ok(())
     }
 }
@@ -321,7 +334,7 @@ impl End {
             epoch: self.epoch,
             previous: self.previous,
             first_lsn: self.summary.position().lsn.next(),
-            mark: self.proven.position.lsn,
+            mark: self.proven,
             offset: self.offset,
         }
     }
@@ -384,9 +397,8 @@ impl End {
     }
 
     fn sync_now(&mut self) -> Result<()> {
-        let covered = Proven::of(&self.summary);
         self.segment.file.sync().map_err(|error| Error::io("sync", &self.segment.name, error))?;
-        self.proven = covered;
+        self.proven = self.summary.position().lsn;
         self.frames_unsynced = 0;
         Ok(())
     }

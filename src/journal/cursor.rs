@@ -1,0 +1,262 @@
+//! Reading the history in order, from a position or a time, checking every frame on the way (J14: never writes).
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::history::{History, Leg};
+use crate::position::{Lsn, Position};
+use crate::segment::frame::{FrameHeader, FrameKind};
+use crate::segment::reader::{FrameReader, Place, Step};
+use crate::segment::record::{RecordKind, RecordView, Records};
+
+/// One record of the history, as read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Record {
+    /// Where it stands in the order.
+    pub position: Position,
+    /// When it was accepted; never before the record before it (J8).
+    pub time: Timestamp,
+    /// What it is.
+    pub kind: RecordKind,
+    /// The version of the event's type.
+    pub type_version: u16,
+    /// Whether it ends its transaction.
+    pub ends_transaction: bool,
+    /// What was said about the commit, as stored.
+    pub meta: Option<Vec<u8>>,
+    /// The content.
+    pub payload: Vec<u8>,
+}
+
+impl Record {
+    pub(crate) fn of(position: Position, view: &RecordView<'_>) -> Record {
+        Record {
+            position,
+            time: view.time,
+            kind: view.kind,
+            type_version: view.type_version,
+            ends_transaction: view.end,
+            meta: view.meta.map(<[u8]>::to_vec),
+            payload: view.payload.to_vec(),
+        }
+    }
+}
+
+/// Reads whole frames in order, up to a record that is known to be written.
+#[derive(Debug)]
+pub(crate) struct FrameCursor {
+    history: Arc<History>,
+    reader: Option<FrameReader>,
+    /// The active segment's end, learnt when the cursor came to it.
+    leg_end: Option<u64>,
+    next_lsn: Lsn,
+}
+
+impl FrameCursor {
+    /// Starts at the frame that holds `from`.
+    pub(crate) fn new(history: Arc<History>, from: Lsn) -> FrameCursor {
+        FrameCursor { history, reader: None, leg_end: None, next_lsn: from }
+    }
+
+    fn open(&mut self, leg: Leg) {
+        let start = Place::start(&leg.segment.birth);
+        let end = leg.end.unwrap_or(leg.segment.frames_end());
+        self.leg_end = leg.end;
+        self.reader = Some(FrameReader::new(leg.segment, start, end));
+    }
+
+    /// The next data frame with a record at or after the start, if it begins at or before `last`.
+    pub(crate) fn next(&mut self, last: Lsn) -> Result<Option<FrameHeader>> {
+        loop {
+            if self.next_lsn > last {
+                return Ok(None);
+            }
+            if self.reader.is_none() {
+                let leg = self.history.leg_for(self.next_lsn).ok_or_else(nothing_to_read)?;
+                self.open(leg);
+            }
+            let Some(reader) = &mut self.reader else { continue };
+            match reader.step()? {
+                Step::Frame(header) if header.kind == FrameKind::Data => {
+                    if header.next_lsn() > self.next_lsn {
+                        if header.first_lsn > self.next_lsn {
+                            return Err(reader.damage("records are missing").at_lsn(self.next_lsn));
+                        }
+                        self.next_lsn = header.next_lsn();
+                        return Ok(Some(header));
+                    }
+                }
+                Step::Frame(_) => {}
+                stop => self.turn(stop)?,
+            }
+        }
+    }
+
+    /// Goes on to the next segment, or says what is wrong with this one.
+    fn turn(&mut self, stop: Step) -> Result<()> {
+        let Some(reader) = &mut self.reader else { return Ok(()) };
+        let number = reader.segment().birth.number;
+        let here = reader.place().offset;
+        let after = self.history.leg_after(number);
+        if self.leg_end.is_none() && after.is_some() {
+            // It was the active segment when the cursor came; now it has an end, and frames may have been added.
+            let legs = self.history.legs();
+            let same = legs.iter().find(|leg| leg.segment.birth.number == number);
+            if let Some(end) = same.and_then(|leg| leg.end) {
+                self.leg_end = Some(end);
+                reader.extend(end);
+                return Ok(());
+            }
+        }
+        match (self.leg_end, after) {
+            (Some(end), Some(next)) if here == end => {
+                self.open(next);
+                Ok(())
+            }
+            _ => {
+                let what = match stop {
+                    Step::Hole(what) => what,
+                    _ => "frames end too early",
+                };
+                Err(reader.damage(what).at_lsn(self.next_lsn).advise("run everlog verify"))
+            }
+        }
+    }
+
+    /// The body of the frame that [`FrameCursor::next`] returned last.
+    pub(crate) fn body(&self) -> &[u8] {
+        self.reader.as_ref().map_or(&[], FrameReader::body)
+    }
+}
+
+fn nothing_to_read() -> Error {
+    Error::new(ErrorKind::Absent, "the journal has no segments to read")
+}
+
+/// Up to where a cursor reads.
+pub(crate) trait Limit: Send + Sync {
+    /// The last record that may be shown.
+    fn last(&self) -> Lsn;
+}
+
+/// Reads records in order. Sees only what is durable; ends there, and goes on when asked again later.
+pub struct Cursor {
+    frames: FrameCursor,
+    limit: Arc<dyn Limit>,
+    /// The first record wanted.
+    from: Lsn,
+    from_time: Timestamp,
+    records: std::vec::IntoIter<Record>,
+    failed: bool,
+}
+
+impl std::fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cursor").field("from", &self.from).finish_non_exhaustive()
+    }
+}
+
+impl Cursor {
+    pub(crate) fn new(history: Arc<History>, limit: Arc<dyn Limit>, from: Lsn) -> Cursor {
+        Cursor {
+            frames: FrameCursor::new(history, from),
+            limit,
+            from,
+            from_time: Timestamp::ZERO,
+            records: Vec::new().into_iter(),
+            failed: false,
+        }
+    }
+
+    /// The same, without records before `time`.
+    pub(crate) fn not_before(mut self, time: Timestamp) -> Cursor {
+        self.from_time = time;
+        self
+    }
+
+    fn fill(&mut self) -> Result<bool> {
+        let Some(header) = self.frames.next(self.limit.last())? else { return Ok(false) };
+        let mut lsn = header.first_lsn;
+        let mut records = Vec::with_capacity(header.record_count as usize);
+        for view in Records::new(self.frames.body()) {
+            let view = view?;
+            if lsn >= self.from && view.time >= self.from_time {
+                records.push(Record::of(Position::new(header.epoch, lsn), &view));
+            }
+            lsn = lsn.next();
+        }
+        self.records = records.into_iter();
+        Ok(true)
+    }
+}
+
+impl Iterator for Cursor {
+    type Item = Result<Record>;
+
+    /// The next record; `None` at the durable end for now; after an error always `None`.
+    fn next(&mut self) -> Option<Result<Record>> {
+        loop {
+            if let Some(record) = self.records.next() {
+                return Some(Ok(record));
+            }
+            if self.failed {
+                return None;
+            }
+            match self.fill() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => {
+                    self.failed = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+/// Finds the first record at or after `time` between `first` and `last`: by halves over the segments, then inside one.
+pub(crate) fn find_time(history: &Arc<History>, time: Timestamp, first: Lsn, last: Lsn) -> Result<Lsn> {
+    let legs = history.legs();
+    let (mut low, mut high) = (0, legs.len());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match first_time(&legs[middle])? {
+            Some(found) if found < time => low = middle + 1,
+            Some(_) => high = middle,
+            // An empty segment says nothing; it can only stand at the end.
+            None => high = middle,
+        }
+    }
+    let start = legs.get(low.saturating_sub(1)).map_or(first, |leg| leg.first_lsn).max(first);
+    let mut frames = FrameCursor::new(Arc::clone(history), start);
+    while let Some(header) = frames.next(last)? {
+        let mut lsn = header.first_lsn;
+        for record in Records::new(frames.body()) {
+            if record?.time >= time && lsn >= first {
+                return Ok(lsn);
+            }
+            lsn = lsn.next();
+        }
+    }
+    Ok(last.next())
+}
+
+/// The time of the first record in a segment.
+fn first_time(leg: &Leg) -> Result<Option<Timestamp>> {
+    let start = Place::start(&leg.segment.birth);
+    let mut reader = FrameReader::new(leg.segment.clone(), start, leg.end.unwrap_or(u64::MAX));
+    loop {
+        match reader.step()? {
+            Step::Frame(header) if header.kind == FrameKind::Data => {
+                return match Records::new(reader.body()).next() {
+                    Some(record) => Ok(Some(record?.time)),
+                    None => Ok(None),
+                };
+            }
+            Step::Frame(_) => {}
+            _ => return Ok(None),
+        }
+    }
+}

@@ -1,0 +1,512 @@
+//! Many segments as one history: the [`Journal`] of raw records, and everything that keeps it whole.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::medium::{Lock, Medium};
+use crate::position::{Lsn, Position};
+
+mod chain;
+pub(crate) mod commit;
+pub(crate) mod compaction;
+mod create;
+pub(crate) mod cursor;
+pub(crate) mod group;
+pub(crate) mod history;
+mod judge;
+mod keeper;
+pub(crate) mod lease;
+mod open;
+pub(crate) mod options;
+mod recovery;
+mod replay;
+mod report;
+pub(crate) mod root;
+mod seat;
+mod spare;
+mod stamp;
+pub(crate) mod summary;
+mod tail;
+mod ticket;
+mod transaction;
+
+pub use crate::segment::record::RecordKind;
+pub use cursor::{Cursor, Record};
+pub use options::{Background, Damaged, Options};
+pub use report::{Cut, Report};
+pub use ticket::{Durability, Receipt, Ticket};
+pub use transaction::{Pin, Status, Transaction};
+
+use commit::{Core, Entered, Patience, Sitter};
+use cursor::Limit;
+use group::NewRecord;
+use history::History;
+use keeper::Bell;
+use root::RootFile;
+use seat::Need;
+use stamp::WallStamper;
+use summary::Summary;
+use tail::{Tail, TailStart};
+
+/// A journal of raw records: the whole ordered history in one directory.
+///
+/// Cheap to clone; all clones are the same journal. Dropping the last one closes it as well as it can; call
+/// [`Journal::close`] to learn how that went. What was acknowledged is durable in any case.
+#[derive(Clone)]
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    medium: Arc<dyn Medium>,
+    options: Options,
+    report: Report,
+    root: Arc<Mutex<RootFile>>,
+    history: Arc<History>,
+    /// `None` when opened for reading only.
+    writer: Option<Writer>,
+    /// With a read-only opening: the last record shown, and the summary there.
+    fixed: (Lsn, Summary),
+    /// Held during snapshots and compaction: one at a time.
+    upkeep: Mutex<()>,
+}
+
+struct Writer {
+    core: Arc<Core<Tail>>,
+    bell: Arc<Bell>,
+    clock_steps: Arc<AtomicU64>,
+    pump: Mutex<Option<JoinHandle<()>>>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+    /// Freed when closed.
+    lease: Mutex<Option<Box<dyn Lock>>>,
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("medium", &self.inner.medium.label()).finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    /// Opens the journal in the directory `path`, which is created if it is missing, with default [`Options`].
+    ///
+    /// Opening replays what follows the newest snapshot, cuts a torn tail and refuses damage; [`Journal::report`]
+    /// says what was found. Takes time in proportion to the records after the newest snapshot.
+    ///
+    /// # Errors
+    ///
+    /// `Held` if somebody else writes it; `Damaged` if acknowledged bytes no longer check; `NotAJournal` if the
+    /// directory holds other files; `NewerFormat`, `WrongType`, `Denied`, `ReadOnly`, `Full` and `Io` as they say.
+    /// Nothing was changed then, or nothing that matters.
+    ///
+    /// ```
+    /// let directory = tempfile::tempdir().unwrap();
+    /// let journal = everlog::Journal::open(directory.path())?;
+    /// let receipt = journal.append(b"first")?; // returns when it is on disk
+    /// assert_eq!(receipt.position.lsn.get(), 1);
+    /// let payloads: Vec<_> = journal.records()?.map(|record| Ok(record?.payload)).collect::<everlog::Result<_>>()?;
+    /// assert_eq!(payloads, [b"first"]);
+    /// journal.close()?;
+    /// # Ok::<(), everlog::Error>(())
+    /// ```
+    pub fn open(path: impl AsRef<Path>) -> Result<Journal> {
+        Options::new().open(path)
+    }
+
+    /// The options to open a journal with.
+    pub fn options() -> Options {
+        Options::new()
+    }
+
+    pub(crate) fn open_with(medium: Arc<dyn Medium>, options: Options) -> Result<Journal> {
+        let opened = open::open(&medium, &options)?;
+        let history = Arc::new(History::of(&opened.chain.stretches, opened.last.next()));
+        let root = Arc::new(Mutex::new(opened.root));
+        let fixed = (opened.last, opened.summary);
+        let writer = match opened.writer {
+            Some((start, lease)) => Some(Writer::start(&medium, &options, &root, &history, start, lease)?),
+            None => None,
+        };
+        let report = opened.report;
+        let inner = Inner { medium, options, report, root, history, writer, fixed, upkeep: Mutex::new(()) };
+        Ok(Journal { inner: Arc::new(inner) })
+    }
+
+    /// What opening found and did.
+    pub fn report(&self) -> &Report {
+        &self.inner.report
+    }
+
+    /// Appends one record and returns when it is durable.
+    ///
+    /// # Errors
+    ///
+    /// `TooLarge`, `Full` and `Quota`: nothing was written. `FateUnknown`: the write or sync failed, and the record
+    /// may or may not be there after reopening (J5). `Poisoned` and `Closed`: reopen first. `ReadOnly`.
+    pub fn append(&self, payload: impl AsRef<[u8]>) -> Result<Receipt> {
+        let record = NewRecord::event(payload.as_ref(), 0);
+        self.commit_records(&[record], Durability::Synced)
+    }
+
+    /// Commits a transaction and returns when it is as durable as asked for. All of its records become durable, or
+    /// none (J2).
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::append`]; `Input` for an empty transaction.
+    pub fn commit(&self, transaction: &Transaction, durability: Durability) -> Result<Receipt> {
+        self.commit_records(&transaction.records(), durability)
+    }
+
+    /// Gives a transaction its place in the order and returns at once; waits only while the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::commit`], but the outcome of write and sync is the ticket's.
+    pub fn submit(&self, transaction: &Transaction, durability: Durability) -> Result<Ticket> {
+        self.ticket(&transaction.records(), durability, Patience::Wait)
+    }
+
+    /// The same, but answers `Busy` instead of waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::submit`], and `Busy`.
+    pub fn try_submit(&self, transaction: &Transaction, durability: Durability) -> Result<Ticket> {
+        self.ticket(&transaction.records(), durability, Patience::Try)
+    }
+
+    /// Returns when everything up to `position` is durable: the barrier behind buffered commits.
+    ///
+    /// # Errors
+    ///
+    /// `FateUnknown` or `Poisoned` if the journal failed; `Diverged` if the position was cut; `Input` if it lies
+    /// beyond the end.
+    pub fn wait(&self, position: Position) -> Result<()> {
+        self.check_branch(position)?;
+        self.writer()?.core.wait_durable(position.lsn)
+    }
+
+    /// The last durable record.
+    pub fn position(&self) -> Position {
+        let last = self.durable_lsn();
+        self.with_summary(|summary| summary.position_of(last))
+    }
+
+    /// All records that can be read, from the horizon on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::records_after`].
+    pub fn records(&self) -> Result<Cursor> {
+        self.records_after(self.horizon())
+    }
+
+    /// The records after `position`; [`Position::START`] means from the first. Finding the start takes time in
+    /// proportion to one segment.
+    ///
+    /// # Errors
+    ///
+    /// `BeforeHorizon` if they were compacted away, `Diverged` if the position was cut after a crash.
+    pub fn records_after(&self, position: Position) -> Result<Cursor> {
+        self.check_branch(position)?;
+        if position.lsn < self.horizon().lsn {
+            return Err(self.before_horizon(&format!("position {position} lies before the horizon")));
+        }
+        Ok(self.cursor(position.lsn.next()))
+    }
+
+    /// The records at or after `time`.
+    ///
+    /// # Errors
+    ///
+    /// `Damaged` if a segment on the way does not check.
+    pub fn records_since(&self, time: Timestamp) -> Result<Cursor> {
+        let first = self.horizon().lsn.next();
+        let lsn = cursor::find_time(&self.inner.history, time, first, self.durable_lsn())?;
+        Ok(self.cursor(lsn).not_before(time))
+    }
+
+    /// The lowest position that can still be read up from.
+    pub fn horizon(&self) -> Position {
+        self.inner.root.lock().slot.horizon()
+    }
+
+    /// Waits until records after `position` are durable, at most for `timeout`; tells whether there are some.
+    ///
+    /// # Errors
+    ///
+    /// `Poisoned` after a failed write or sync.
+    pub fn wait_beyond(&self, position: Position, timeout: Duration) -> Result<bool> {
+        let writer = self.writer()?;
+        let durable = writer.core.watch(position.lsn, timeout);
+        match writer.core.failure() {
+            Some(failure) if durable <= position.lsn => Err(failure.poisoned()),
+            _ => Ok(durable > position.lsn),
+        }
+    }
+
+    /// Does one round of background work by hand; only needed with [`Background::Inline`].
+    ///
+    /// # Errors
+    ///
+    /// `Poisoned` after a failed write or sync.
+    pub fn tick(&self) -> Result<()> {
+        let writer = self.writer()?;
+        keeper::tick(&writer.core, &writer.bell)
+    }
+
+    /// Accepts nothing from now on, makes everything accepted durable, seals the journal and frees it for others.
+    /// All clones are closed. Closing twice is closing once.
+    ///
+    /// # Errors
+    ///
+    /// `Poisoned` after a failed write or sync, and the first error of background work; what was acknowledged is
+    /// durable even then.
+    pub fn close(&self) -> Result<()> {
+        match &self.inner.writer {
+            Some(writer) => writer.close(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Journal {
+    pub(crate) fn medium(&self) -> &Arc<dyn Medium> {
+        &self.inner.medium
+    }
+
+    pub(crate) fn opened_with(&self) -> &Options {
+        &self.inner.options
+    }
+
+    pub(crate) fn writer_core(&self) -> Result<&Arc<Core<Tail>>> {
+        Ok(&self.writer()?.core)
+    }
+
+    fn writer(&self) -> Result<&Writer> {
+        self.inner.writer.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::ReadOnly, "the journal was opened for reading only").advise("open it for writing")
+        })
+    }
+
+    pub(crate) fn durable_lsn(&self) -> Lsn {
+        match &self.inner.writer {
+            Some(writer) => writer.core.durable(),
+            None => self.inner.fixed.0,
+        }
+    }
+
+    pub(crate) fn with_summary<T>(&self, look: impl FnOnce(&Summary) -> T) -> T {
+        match &self.inner.writer {
+            Some(writer) => writer.core.sink().with_summary(look),
+            None => look(&self.inner.fixed.1),
+        }
+    }
+
+    pub(crate) fn identity(&self) -> root::Identity {
+        self.inner.root.lock().identity.clone()
+    }
+
+    pub(crate) fn history(&self) -> &Arc<History> {
+        &self.inner.history
+    }
+
+    pub(crate) fn cursor(&self, from: Lsn) -> Cursor {
+        let limit: Arc<dyn Limit> = match &self.inner.writer {
+            Some(writer) => Arc::clone(&writer.core) as Arc<dyn Limit>,
+            None => Arc::new(Fixed(self.inner.fixed.0)),
+        };
+        Cursor::new(Arc::clone(&self.inner.history), limit, from)
+    }
+
+    /// Refuses a position that was cut after a crash (rule 9).
+    pub(crate) fn check_branch(&self, position: Position) -> Result<()> {
+        let common = self.with_summary(|summary| summary.common(position));
+        if common == position {
+            return Ok(());
+        }
+        let what = format!("position {position} was cut after a crash; both histories share {common}");
+        Err(Error::new(ErrorKind::Diverged { common }, what).advise("continue from the common position"))
+    }
+
+    pub(crate) fn before_horizon(&self, what: &str) -> Error {
+        let slot = self.inner.root.lock().slot;
+        let (earliest, earliest_time) = (slot.horizon(), Timestamp::from_micros(slot.horizon_time));
+        Error::new(
+            ErrorKind::BeforeHorizon { earliest, earliest_time },
+            format!("{what}; the earliest is {earliest} of {earliest_time}"),
+        )
+        .advise("ask for a later position, or keep more history next time")
+    }
+
+    pub(crate) fn enter(
+        &self,
+        records: &[NewRecord<'_>],
+        durability: Durability,
+        sitter: Sitter,
+        patience: Patience,
+    ) -> Result<Entered> {
+        let writer = self.writer()?;
+        transaction::check_sizes(records, &self.inner.options.limits)?;
+        let need = match durability {
+            Durability::Synced => Need::Synced,
+            Durability::Buffered => Need::Written,
+        };
+        if sitter == Sitter::Ticket || need == Need::Written {
+            writer.ensure_pump(self.inner.options.background);
+        }
+        writer.core.enter(records, need, sitter, patience)
+    }
+
+    pub(crate) fn receipt(&self, entered: &Entered) -> Receipt {
+        let epoch = self.inner.writer.as_ref().map(|writer| writer.epoch()).unwrap_or_default();
+        Receipt {
+            position: Position::new(epoch, entered.last_lsn),
+            first_lsn: entered.first_lsn,
+            time: entered.time,
+            durability: match entered.need {
+                Need::Synced => Durability::Synced,
+                Need::Written => Durability::Buffered,
+            },
+        }
+    }
+
+    pub(crate) fn complete(&self, entered: Entered) -> Result<Receipt> {
+        let writer = self.writer()?;
+        writer.core.complete(&entered.cell)?;
+        Ok(self.receipt(&entered))
+    }
+
+    pub(crate) fn commit_records(&self, records: &[NewRecord<'_>], durability: Durability) -> Result<Receipt> {
+        let entered = self.enter(records, durability, Sitter::Thread, Patience::Wait)?;
+        self.complete(entered)
+    }
+
+    fn ticket(&self, records: &[NewRecord<'_>], durability: Durability, patience: Patience) -> Result<Ticket> {
+        let entered = self.enter(records, durability, Sitter::Ticket, patience)?;
+        self.ticket_for(entered)
+    }
+
+    pub(crate) fn ticket_for(&self, entered: Entered) -> Result<Ticket> {
+        let receipt = self.receipt(&entered);
+        Ok(Ticket::new(Arc::clone(&self.writer()?.core), entered.cell, receipt))
+    }
+}
+
+impl Writer {
+    fn start(
+        medium: &Arc<dyn Medium>,
+        options: &Options,
+        root: &Arc<Mutex<RootFile>>,
+        history: &Arc<History>,
+        start: TailStart,
+        lease: Box<dyn Lock>,
+    ) -> Result<Writer> {
+        let last = start.summary.position().lsn;
+        let clock_steps = Arc::new(AtomicU64::new(0));
+        let stamper =
+            WallStamper::new(Arc::clone(&options.clock), start.summary.time(), Arc::clone(&clock_steps));
+        let next_number = start.segment.birth.number + 1;
+        let id = root.lock().identity.id;
+        let spares = Arc::new(spare::Spares::new(Arc::clone(medium), id, next_number));
+        let bell = Arc::new(Bell::default());
+        let tail = Tail::new(
+            options.limits.clone(),
+            spares,
+            Arc::clone(root),
+            Arc::clone(history),
+            Arc::clone(&bell),
+            start,
+        );
+        let frame_bytes_max = options.limits.frame_bytes_max as usize;
+        let core = Arc::new(Core::new(tail, last, Box::new(stamper), frame_bytes_max));
+        let writer = Writer {
+            core,
+            bell,
+            clock_steps,
+            pump: Mutex::new(None),
+            keeper: Mutex::new(None),
+            lease: Mutex::new(Some(lease)),
+        };
+        if options.background == Background::Threads {
+            let (core, bell) = (Arc::clone(&writer.core), Arc::clone(&writer.bell));
+            *writer.keeper.lock() = Some(spawn("everlog-keeper", move || keeper::keep(&core, &bell))?);
+            writer.bell.ring();
+        }
+        Ok(writer)
+    }
+
+    fn epoch(&self) -> crate::position::Epoch {
+        self.core.sink().epoch()
+    }
+
+    fn ensure_pump(&self, background: Background) {
+        if background == Background::Inline {
+            return;
+        }
+        let mut pump = self.pump.lock();
+        if pump.is_none() {
+            let core = Arc::clone(&self.core);
+            match spawn("everlog-sync", move || core.pump()) {
+                Ok(handle) => *pump = Some(handle),
+                // Whoever waits does the work then.
+                Err(error) => self.bell.note(error),
+            }
+        }
+    }
+
+    fn close(&self) -> Result<()> {
+        let Some(lease) = self.lease.lock().take() else { return Ok(()) };
+        let mut outcome = self.core.close();
+        self.bell.stop();
+        for thread in [self.pump.lock().take(), self.keeper.lock().take()].into_iter().flatten() {
+            // A helper that panicked has poisoned the core, which is the error to report.
+            let _panicked = thread.join();
+        }
+        if outcome.is_ok() {
+            outcome = self.core.sink().seal();
+        }
+        self.core.sink().spares.give_up();
+        drop(lease);
+        match (outcome, self.bell.trouble()) {
+            (Ok(()), Some(trouble)) => Err(trouble),
+            (outcome, _) => outcome,
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|error| Error::io("start of a thread", name, error))
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Whoever wants to know how it went calls close.
+        let _unheard = self.close();
+    }
+}
+
+impl Limit for Core<Tail> {
+    fn last(&self) -> Lsn {
+        self.durable()
+    }
+}
+
+struct Fixed(Lsn);
+
+impl Limit for Fixed {
+    fn last(&self) -> Lsn {
+        self.0
+    }
+}
