@@ -241,8 +241,10 @@ impl Tail {
             return Ok(());
         }
         let kind = ErrorKind::Quota { current: end.live_bytes, proposed, max };
-        let what =
-            format!("journal quota reached: {} bytes in use, {proposed} more needed, {max} allowed", end.live_bytes);
+        let what = format!(
+            "journal quota reached: {} bytes in use, {proposed} more needed, {max} allowed",
+            end.live_bytes
+        );
         Err(Error::new(kind, what).advise("compact the journal or raise its quota; nothing was written"))
     }
 
