@@ -279,6 +279,7 @@ impl Journal {
             runs,
         };
         self.with_ballast(|| list::write(medium, &list))?;
+        self.writer_core()?.sink().note_snapshot(list.runs.iter().map(|run| run.bytes).sum());
         Ok(position)
     }
 
