@@ -42,11 +42,11 @@ fn compaction_keeps_what_it_was_told_and_names_the_earliest_position() {
     let sim = Sim::new(2);
     let journal = filled(&sim, 300);
     let before = journal.status().segments;
-    assert!(before > 10, "{before} segments");
+    assert!(before >= 7, "{before} segments");
     let compacted = journal.compact(&Retention::forever()).expect("nothing to do");
     assert_eq!((compacted.horizon, compacted.segments_removed), (Position::START, 0));
     let compacted = journal.compact(&Retention::forever().bytes(64 * 1024)).expect("compacts");
-    assert!(compacted.segments_removed > 5, "{compacted:?}");
+    assert!(compacted.segments_removed > 1, "{compacted:?}");
     assert!(compacted.horizon.lsn > Lsn::ZERO);
     let kept = lsns(&journal);
     assert_eq!(kept, (compacted.horizon.lsn.get() + 1..=300).collect::<Vec<_>>());

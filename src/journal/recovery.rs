@@ -11,7 +11,7 @@ use crate::journal::replay::{Replayed, epoch_used};
 use crate::journal::report::Cut;
 use crate::journal::root::RootFile;
 use crate::journal::spare;
-use crate::journal::tail::TailStart;
+use crate::journal::tail::{TailStart, reserve_bytes};
 use crate::medium::name::{self, QUARANTINE};
 use crate::medium::{Medium, Presence, read_range, write_all};
 use crate::position::Epoch;
@@ -61,7 +61,9 @@ pub(crate) fn mend(
     let cut = set_aside(medium, chain, &replayed, old_epoch)?;
     let bytes_cut = cut.as_ref().map_or(0, |cut| cut.bytes);
     let room: u64 = replayed.kept.iter().map(|frame| frame::room(frame.body.len(), limits.aligned)).sum();
-    let capacity = limits.segment_capacity(live_bytes(&chain.stretches)).max(spare::capacity_for(room));
+    let capacity = limits
+        .segment_capacity(live_bytes(&chain.stretches))
+        .max(spare::capacity_for(room + reserve_bytes(limits.aligned)));
     // An unused segment may have the next number; numbers are never given twice while a file has them.
     let number = chain.newest_number + 1;
     let fresh = spare::make(&**medium, root.identity.id, number, capacity)?;
@@ -72,7 +74,7 @@ pub(crate) fn mend(
     let slot_place = SlotPlace { salt: fresh.birth.salt, epoch, last_lsn: last_kept };
     write_all(&*fresh.file, &fresh.name, &slot::encode_link(link, slot_place)?, LINK_OFFSET)?;
     fresh.file.sync().map_err(|error| Error::io("sync", &fresh.name, error))?;
-    root.write_slot(root.slot.raised(epoch, last_kept).moved_to(number))?;
+    root.write_slot(root.slot.mended(epoch, last_kept, number))?;
     splice(chain, &fresh, epoch, link, &replayed);
     let start = TailStart {
         segment: fresh,

@@ -149,6 +149,14 @@ impl Slot {
         self
     }
 
+    /// The same after mending: the history now ends at `last_kept`, be that below the floor of before, which may have
+    /// counted the durable part of a transaction that was never finished.
+    #[must_use]
+    pub(crate) fn mended(self, epoch: Epoch, last_kept: Lsn, segment: u64) -> Slot {
+        let slot = Slot { floor: last_kept.get(), ..self };
+        slot.raised(epoch, last_kept).moved_to(segment)
+    }
+
     /// The same with frames now going to `segment`.
     #[must_use]
     pub(crate) fn moved_to(mut self, segment: u64) -> Slot {

@@ -22,7 +22,9 @@ use crate::segment::reader::{Place, SegmentFile};
 use crate::segment::slot::{self, Extent, RollSeal, SlotPlace};
 
 /// Room kept at the end of a segment for a mark and a seal.
-const RESERVE_BYTES: u64 = 2 * frame::HEADER_BYTES as u64 + 2 * crate::segment::BLOCK_BYTES;
+pub(crate) const fn reserve_bytes(aligned: bool) -> u64 {
+    2 * frame::room(0, aligned)
+}
 
 /// Where a tail starts.
 #[derive(Debug)]
@@ -230,11 +232,12 @@ impl Tail {
         let total: u64 = rooms.clone().sum();
         let largest = rooms.max().unwrap_or(0);
         self.check_quota(&end, total, group.ordinary).map_err(WriteError::Refused)?;
+        let reserve = reserve_bytes(self.limits.aligned);
         let mut written = false;
         for draft in &mut group.drafts {
             let needed = frame::room(draft.body().len(), self.limits.aligned);
-            if end.room() < needed {
-                let next = self.spares.take(self.next_capacity(&end), largest);
+            if end.room(&self.limits) < needed {
+                let next = self.spares.take(self.next_capacity(&end), largest + reserve);
                 let next = next.map_err(|error| match written {
                     false => WriteError::Refused(full_or_same(error)),
                     true => WriteError::Failed(error),
@@ -252,12 +255,12 @@ impl Tail {
     /// two segments, so that a full journal can still be compacted, unpinned and rolled back.
     fn check_quota(&self, end: &End, total: u64, ordinary: bool) -> Result<()> {
         let Some(max) = self.limits.journal_bytes_max else { return Ok(()) };
-        if end.room() >= total {
+        if end.room(&self.limits) >= total {
             return Ok(());
         }
         let next = self.next_capacity(end);
         let snapshot = self.snapshot_bytes.load(Ordering::Relaxed);
-        let proposed = next.max(spare::capacity_for(total));
+        let proposed = next.max(spare::capacity_for(total + reserve_bytes(self.limits.aligned)));
         let reserve = if ordinary { snapshot + 2 * next } else { 0 };
         let current = end.live_bytes + snapshot;
         if current + proposed + reserve <= max {
@@ -343,8 +346,8 @@ impl Sink for Tail {
 }
 
 impl End {
-    fn room(&self) -> u64 {
-        (self.segment.frames_end() - self.offset).saturating_sub(RESERVE_BYTES)
+    fn room(&self, limits: &Limits) -> u64 {
+        (self.segment.frames_end() - self.offset).saturating_sub(reserve_bytes(limits.aligned))
     }
 
     /// Where a reader would stand now.
@@ -410,7 +413,7 @@ impl End {
     fn write_bare(&mut self, kind: FrameKind, limits: &Limits) -> Result<()> {
         let header = self.header(kind, limits);
         let needed = frame::room(0, limits.aligned);
-        let keep = if kind == FrameKind::Seal { 0 } else { RESERVE_BYTES / 2 };
+        let keep = if kind == FrameKind::Seal { 0 } else { needed };
         if self.segment.frames_end() - self.offset < needed + keep {
             // A mark that does not fit is given up: the roll seal will say the same.
             return match kind {
@@ -418,6 +421,7 @@ impl End {
                 _ => Ok(()),
             };
         }
+        self.sealed = false;
         let (bytes, sum) = header.encode(self.segment.birth.salt);
         write_all(&*self.segment.file, &self.segment.name, &bytes, self.offset)?;
         self.advance(&header, sum);
