@@ -277,7 +277,11 @@ impl Journal {
     /// durable even then.
     pub fn close(&self) -> Result<()> {
         match &self.inner.writer {
-            Some(writer) => writer.close(),
+            Some(writer) => {
+                // A snapshot or compaction under way ends first: nobody writes after the lease is given back.
+                let _alone = self.inner.upkeep.lock();
+                writer.close()
+            }
             None => Ok(()),
         }
     }
@@ -294,6 +298,20 @@ impl Journal {
 
     pub(crate) fn writer_core(&self) -> Result<&Arc<Core<Tail>>> {
         Ok(&self.writer()?.core)
+    }
+
+    /// Refuses work on files after the lease was given back.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        match self.writer()?.lease.lock().is_some() {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Closed, "the journal was closed").advise("open it again")),
+        }
+    }
+
+    pub(crate) fn note_trouble(&self, error: Error) {
+        if let Some(writer) = &self.inner.writer {
+            writer.bell.note(error);
+        }
     }
 
     fn writer(&self) -> Result<&Writer> {
@@ -391,13 +409,22 @@ impl Journal {
         Ok(self.receipt(&entered))
     }
 
+    /// Snapshots by itself where nobody else has to.
+    fn snapshot_raw_if_due(&self) {
+        if self.inner.options.face.kind == Some(options::FACE_RAW) {
+            self.snapshot_if_due(Journal::snapshot);
+        }
+    }
+
     pub(crate) fn commit_records(
         &self,
         records: &[NewRecord<'_>],
         durability: Durability,
     ) -> Result<Receipt> {
         let entered = self.enter(records, durability, Sitter::Thread, Patience::Wait)?;
-        self.complete(entered)
+        let receipt = self.complete(entered)?;
+        self.snapshot_raw_if_due();
+        Ok(receipt)
     }
 
     fn ticket(
@@ -407,6 +434,7 @@ impl Journal {
         patience: Patience,
     ) -> Result<Ticket> {
         let entered = self.enter(records, durability, Sitter::Ticket, patience)?;
+        self.snapshot_raw_if_due();
         self.ticket_for(entered)
     }
 
