@@ -21,7 +21,9 @@ use crate::segment::reader::{Place, SegmentFile};
 use crate::segment::slot::{self, Extent, RollSeal, SlotPlace};
 
 /// Room kept at the end of a segment for a mark and a seal.
-const RESERVE_BYTES: u64 = 2 * frame::HEADER_BYTES as u64 + 2 * crate::segment::BLOCK_BYTES;
+const fn reserve(limits: &Limits) -> u64 {
+    2 * frame::room(0, limits.aligned)
+}
 
 /// Where a tail starts.
 #[derive(Debug)]
@@ -46,8 +48,12 @@ pub(crate) struct Tail {
     history: Arc<History>,
     /// Wakes the keeper when there is something to prepare or to mark.
     bell: Arc<Bell>,
-    /// Locked for the time of a write, never for the time of a sync.
+    /// Locked for the time of a write, never for the time of a group's sync.
     end: Mutex<End>,
+    /// Held for the time of a sync, so that they come one after another; locked after `end` where both are. Once one
+    /// has failed none is tried again: the system tells a failure to one caller only, and the next sync would say yes
+    /// to bytes that the device has not got (J5).
+    syncing: Mutex<Option<Error>>,
 }
 
 #[derive(Debug)]
@@ -60,6 +66,8 @@ struct End {
     summary: Summary,
     /// The last record whose bytes were all written before a successful sync began.
     proven: Lsn,
+    /// The last record that ends a transaction.
+    whole: Lsn,
     /// The last end of a group that is durable.
     point: Proven,
     /// The highest mark that some frame carries.
@@ -112,6 +120,7 @@ impl Tail {
             epoch: start.epoch,
             extent: None,
             proven: start.summary.position().lsn,
+            whole: start.summary.position().lsn,
             point: Proven::of(&start.summary),
             // What recovery kept is proven; in a mended segment only a later frame will say so.
             marked: if start.sealed { start.summary.position().lsn } else { Lsn::ZERO },
@@ -121,7 +130,7 @@ impl Tail {
             live_bytes: start.live_bytes,
             unread: Vec::new(),
         };
-        let tail = Tail { limits, spares, root, history, bell, end: Mutex::new(end) };
+        let tail = Tail { limits, spares, root, history, bell, end: Mutex::new(end), syncing: Mutex::new(None) };
         tail.want_spare(&tail.end.lock());
         tail
     }
@@ -191,7 +200,7 @@ impl Tail {
         let file = Arc::clone(&end.segment.file);
         let name = end.segment.name.clone();
         drop(end);
-        file.sync().map_err(|error| Error::io("sync", &name, error))
+        self.force(&*file, &name)
     }
 
     /// Seals after a drained close: everything is durable, then the seal, then the root says so.
@@ -201,7 +210,7 @@ impl Tail {
             return Ok(());
         }
         end.write_bare(FrameKind::Seal, &self.limits)?;
-        end.sync_now()?;
+        self.sync_now(&mut end)?;
         end.sealed = true;
         let mut root = self.root.lock();
         let slot = root.slot.raised(end.epoch, end.proven);
@@ -217,7 +226,7 @@ impl Tail {
         let mut written = false;
         for draft in &mut group.drafts {
             let needed = frame::room(draft.body().len(), self.limits.aligned);
-            if end.room() < needed {
+            if end.room(&self.limits) < needed {
                 let next = self.spares.take(self.next_capacity(&end), largest);
                 let next = next.map_err(|error| match written {
                     false => WriteError::Refused(full_or_same(error)),
@@ -233,7 +242,7 @@ impl Tail {
 
     fn check_quota(&self, end: &End, total: u64) -> Result<()> {
         let Some(max) = self.limits.journal_bytes_max else { return Ok(()) };
-        if end.room() >= total {
+        if end.room(&self.limits) >= total {
             return Ok(());
         }
         let proposed = self.next_capacity(end).max(spare::capacity_for(total));
@@ -249,7 +258,7 @@ impl Tail {
     /// Ends the active segment and goes on in `next`. Data first, then the roll seal, then the root: each durable
     /// before the next begins, so that no segment but the newest is ever unsynced.
     fn roll(&self, end: &mut End, next: SegmentFile) -> Result<()> {
-        end.sync_now()?;
+        self.sync_now(end)?;
         let last_lsn = end.summary.position().lsn;
         let nothing = Extent {
             first_lsn: last_lsn.next(),
@@ -263,14 +272,31 @@ impl Tail {
         let place = SlotPlace { salt: birth.salt, epoch: end.epoch, last_lsn };
         let bytes = slot::encode_roll_seal(seal, place, birth.capacity)?;
         write_all(&*end.segment.file, &end.segment.name, &bytes, end.segment.frames_end())?;
-        end.segment.file.sync().map_err(|error| Error::io("sync", &end.segment.name, error))?;
+        self.force(&*end.segment.file, &end.segment.name)?;
         let mut root = self.root.lock();
-        let slot: Slot = root.slot.raised(end.epoch, last_lsn).moved_to(next.birth.number);
+        // A transaction may go on in the next segment; what recovery would drop as unfinished must not be asked for.
+        let slot: Slot = root.slot.raised(end.epoch, end.whole).moved_to(next.birth.number);
         root.write_slot(slot)?;
         drop(root);
         self.history.roll(end.offset, next.clone(), last_lsn.next());
         end.enter(next);
         self.want_spare(end);
+        Ok(())
+    }
+
+    /// Forces `file` to the device, unless a sync has failed before.
+    fn force(&self, file: &dyn MediumFile, name: &str) -> Result<()> {
+        let mut failed = self.syncing.lock();
+        if let Some(error) = &*failed {
+            return Err(error.clone());
+        }
+        file.sync().map_err(|error| failed.insert(Error::io("sync", name, error)).clone())
+    }
+
+    fn sync_now(&self, end: &mut End) -> Result<()> {
+        self.force(&*end.segment.file, &end.segment.name)?;
+        end.proven = end.summary.position().lsn;
+        end.frames_unsynced = 0;
         Ok(())
     }
 
@@ -300,7 +326,7 @@ impl Sink for Tail {
         let frames = std::mem::take(&mut end.frames_unsynced);
         let unread = std::mem::take(&mut end.unread);
         drop(end);
-        file.sync().map_err(|error| Error::io("sync", &name, error))?;
+        self.force(&*file, &name)?;
         if !unread.is_empty() {
             self.compare(unread)?;
         }
@@ -319,8 +345,8 @@ impl Sink for Tail {
 }
 
 impl End {
-    fn room(&self) -> u64 {
-        (self.segment.frames_end() - self.offset).saturating_sub(RESERVE_BYTES)
+    fn room(&self, limits: &Limits) -> u64 {
+        (self.segment.frames_end() - self.offset).saturating_sub(reserve(limits))
     }
 
     fn header(&self, kind: FrameKind, limits: &Limits) -> FrameHeader {
@@ -348,6 +374,9 @@ impl End {
             ..self.header(FrameKind::Data, limits)
         };
         self.summary.apply(&header, draft.body())?;
+        if !draft.continues {
+            self.whole = header.next_lsn().before();
+        }
         let sum = frame::complete(&mut draft.bytes, &header, self.segment.birth.salt);
         write_all(&*self.segment.file, &self.segment.name, &draft.bytes, self.offset)?;
         let extent = self.extent.get_or_insert(Extent {
@@ -376,7 +405,7 @@ impl End {
     fn write_bare(&mut self, kind: FrameKind, limits: &Limits) -> Result<()> {
         let header = self.header(kind, limits);
         let needed = frame::room(0, limits.aligned);
-        let keep = if kind == FrameKind::Seal { 0 } else { RESERVE_BYTES / 2 };
+        let keep = if kind == FrameKind::Seal { 0 } else { reserve(limits) / 2 };
         if self.segment.frames_end() - self.offset < needed + keep {
             // A mark that does not fit is given up: the roll seal will say the same.
             return match kind {
@@ -394,13 +423,6 @@ impl End {
         self.marked = self.marked.max(header.mark);
         self.previous = sum;
         self.offset = header.next_offset();
-    }
-
-    fn sync_now(&mut self) -> Result<()> {
-        self.segment.file.sync().map_err(|error| Error::io("sync", &self.segment.name, error))?;
-        self.proven = self.summary.position().lsn;
-        self.frames_unsynced = 0;
-        Ok(())
     }
 
     fn enter(&mut self, next: SegmentFile) {
