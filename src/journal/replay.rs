@@ -127,6 +127,10 @@ impl Walk<'_> {
         let birth = segment.birth;
         let start = Place::start(&birth);
         if let Origin::Linked(epoch, link) = stretch.origin {
+            // A link continues the end of what was proven; the mark that proved it may lie behind it and be dead. Were
+            // these frames kept again, a second mending would give their numbers twice.
+            self.proven = self.proven.max(self.next_lsn.before());
+            self.settle();
             let known = self.slot.newest_segment == birth.number || self.slot.epoch() >= epoch;
             self.anchor = match known {
                 true => Junction {

@@ -212,6 +212,8 @@ pub(crate) struct RootFile {
     slot_index: usize,
     /// Copies that do not check, as messages; the other copy of each does.
     pub(crate) flaws: Vec<Error>,
+    /// Whether this session has written what it goes by, so that it is on the device and not only in the cache.
+    restated: bool,
 }
 
 impl RootFile {
@@ -225,7 +227,7 @@ impl RootFile {
         bytes.extend_from_slice(&slot_block);
         write_all(&*file, ROOT, &bytes, 0)?;
         file.sync().map_err(|error| Error::io("sync", ROOT, error))?;
-        Ok(RootFile { file, identity, slot, slot_index: 0, flaws: Vec::new() })
+        Ok(RootFile { file, identity, slot, slot_index: 0, flaws: Vec::new(), restated: true })
     }
 
     /// Reads a root file. One good copy of identity and slot is enough; the flaws of the others are noted.
@@ -238,11 +240,29 @@ impl RootFile {
         let identity = pick(identities, &mut flaws, |_| 0)?.1;
         let slots = SLOT_OFFSETS.map(|offset| Slot::decode(cut(offset), offset));
         let (slot_index, slot) = pick(slots, &mut flaws, |slot| slot.sequence)?;
-        Ok(RootFile { file, identity, slot, slot_index, flaws })
+        Ok(RootFile { file, identity, slot, slot_index, flaws, restated: false })
+    }
+
+    /// Writes what this session goes by once more, where it stands, and syncs it. A sync that failed earlier may have
+    /// left it in the cache alone: the device would then have nothing here, or an older slot than the one about to be
+    /// overwritten. Where the device has it, the bytes are the same, so that a torn write harms nothing.
+    pub(crate) fn restate(&mut self) -> Result<()> {
+        if self.restated {
+            return Ok(());
+        }
+        let identity = self.identity.encode()?;
+        for offset in IDENTITY_OFFSETS {
+            write_all(&*self.file, ROOT, &identity, offset)?;
+        }
+        write_all(&*self.file, ROOT, &self.slot.encode()?, SLOT_OFFSETS[self.slot_index])?;
+        self.file.sync().map_err(|error| Error::io("sync", ROOT, error))?;
+        self.restated = true;
+        Ok(())
     }
 
     /// Writes the next slot over the older one and syncs it. After an error the journal must be poisoned.
     pub(crate) fn write_slot(&mut self, slot: Slot) -> Result<()> {
+        self.restate()?;
         let slot = Slot { sequence: self.slot.sequence + 1, ..slot };
         let index = 1 - self.slot_index;
         write_all(&*self.file, ROOT, &slot.encode()?, SLOT_OFFSETS[index])?;
