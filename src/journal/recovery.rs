@@ -64,7 +64,7 @@ pub(crate) fn mend(
         replayed.kept.iter().map(|frame| frame::room(frame.body.len(), limits.aligned)).sum();
     let capacity = limits.segment_capacity(live_bytes(&chain.stretches)).max(spare::capacity_for(room));
     // An unused segment may have the next number; numbers are never given twice while a file has them.
-    let number = chain.newest_number + 1;
+    let number = spare::after(chain.newest_number)?;
     let fresh = spare::make(&**medium, root.identity.id, number, capacity)?;
     chain.newest_number = number;
     let place = copy_frames(&fresh, &replayed, limits)?;

@@ -198,6 +198,10 @@ impl Slot {
 pub(crate) struct RootFile {
     file: Arc<dyn MediumFile>,
     pub(crate) identity: Identity,
+    /// The identity as stored, with what a later minor version may have put there.
+    identity_block: Vec<u8>,
+    /// Whether one of its copies does not check.
+    identity_flawed: bool,
     /// What counts now.
     pub(crate) slot: Slot,
     /// Where it stands.
@@ -217,7 +221,8 @@ impl RootFile {
         bytes.extend_from_slice(&slot_block);
         write_all(&*file, ROOT, &bytes, 0)?;
         file.sync().map_err(|error| Error::io("sync", ROOT, error))?;
-        Ok(RootFile { file, identity, slot, slot_index: 0, flaws: Vec::new() })
+        let flaws = Vec::new();
+        Ok(RootFile { file, identity, identity_block, identity_flawed: false, slot, slot_index: 0, flaws })
     }
 
     /// Reads a root file. One good copy of identity and slot is enough; the flaws of the others are noted.
@@ -227,10 +232,12 @@ impl RootFile {
         let cut = |offset: u64| &block(offset)[..block(offset).len().min(PREAMBLE_BYTES)];
         let mut flaws = Vec::new();
         let identities = IDENTITY_OFFSETS.map(|offset| Identity::decode(cut(offset), offset));
-        let identity = pick(identities, &mut flaws, |_| 0)?.1;
+        let (copy, identity) = pick(identities, &mut flaws, |_| 0)?;
+        let identity_block = cut(IDENTITY_OFFSETS[copy]).to_vec();
+        let identity_flawed = !flaws.is_empty();
         let slots = SLOT_OFFSETS.map(|offset| Slot::decode(cut(offset), offset));
         let (slot_index, slot) = pick(slots, &mut flaws, |slot| slot.sequence)?;
-        Ok(RootFile { file, identity, slot, slot_index, flaws })
+        Ok(RootFile { file, identity, identity_block, identity_flawed, slot, slot_index, flaws })
     }
 
     /// Writes the next slot over the older one and syncs it. After an error the journal must be poisoned.
@@ -244,15 +251,18 @@ impl RootFile {
         Ok(())
     }
 
-    /// Writes the good identity over a copy that does not check.
+    /// Writes the good identity over a copy that does not check, byte for byte.
     pub(crate) fn mend_identity(&mut self) -> Result<()> {
-        let good = self.identity.encode()?;
+        if !self.identity_flawed {
+            return Ok(());
+        }
         for offset in IDENTITY_OFFSETS {
-            if read_range(&*self.file, ROOT, offset, BLOCK)? != good {
-                write_all(&*self.file, ROOT, &good, offset)?;
+            if read_range(&*self.file, ROOT, offset, BLOCK)? != self.identity_block {
+                write_all(&*self.file, ROOT, &self.identity_block, offset)?;
                 self.file.sync().map_err(|error| Error::io("sync", ROOT, error))?;
             }
         }
+        self.identity_flawed = false;
         Ok(())
     }
 }

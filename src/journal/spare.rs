@@ -63,7 +63,7 @@ impl Spares {
         let Some(capacity) = state.wanted.take() else { return Ok(()) };
         state.making = true;
         let number = state.next_number;
-        state.next_number += 1;
+        state.next_number = after(number)?;
         drop(state);
         let made = make(&*self.medium, self.journal_id, number, capacity);
         let mut state = self.state.lock();
@@ -95,7 +95,7 @@ impl Spares {
             None => {}
         }
         let number = state.next_number;
-        state.next_number += 1;
+        state.next_number = after(number)?;
         drop(state);
         make(&*self.medium, self.journal_id, number, capacity.max(needed))
     }
@@ -139,7 +139,7 @@ pub(crate) fn make(
     capacity: u64,
 ) -> Result<SegmentFile> {
     let name = name::segment(number);
-    let birth = Birth { journal_id, number, salt: random_u64()?, capacity };
+    let birth = Birth::new(journal_id, number, random_u64()?, capacity);
     let made = fill(medium, &name, birth);
     if made.is_err() {
         // Nothing depends on it; a leftover is recognised and removed by the next opening.
@@ -160,6 +160,14 @@ fn fill(medium: &dyn Medium, name: &str, birth: Birth) -> Result<SegmentFile> {
     file.sync().map_err(|error| Error::io("sync", name, error))?;
     medium.sync_names().map_err(|error| Error::io("sync of the directory", name, error))?;
     Ok(SegmentFile { file, name: name.to_owned(), birth })
+}
+
+/// The segment number after `number`.
+pub(crate) fn after(number: u64) -> Result<u64> {
+    number.checked_add(1).ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "the segment numbers of this journal are used up")
+            .advise("move a segment with an absurd number out of the directory if you put it there")
+    })
 }
 
 /// A random number from the system's generator.
