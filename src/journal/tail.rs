@@ -61,6 +61,8 @@ struct End {
     epoch: Epoch,
     extent: Option<Extent>,
     summary: Summary,
+    /// The last record of the last whole transaction.
+    whole: Lsn,
     /// The last record whose bytes were all written before a successful sync began.
     proven: Lsn,
     /// The last end of a group that is durable.
@@ -114,6 +116,7 @@ impl Tail {
             segment: start.segment,
             epoch: start.epoch,
             extent: None,
+            whole: start.summary.position().lsn,
             proven: start.summary.position().lsn,
             point: Proven::of(&start.summary),
             // What recovery kept is proven; in a mended segment only a later frame will say so.
@@ -289,7 +292,8 @@ impl Tail {
         write_all(&*end.segment.file, &end.segment.name, &bytes, end.segment.frames_end())?;
         end.segment.file.sync().map_err(|error| Error::io("sync", &end.segment.name, error))?;
         let mut root = self.root.lock();
-        let slot: Slot = root.slot.raised(end.epoch, last_lsn).moved_to(next.birth.number);
+        // A transaction may go on in the next segment, and a crash may still undo it: its records are no lower bound.
+        let slot: Slot = root.slot.raised(end.epoch, end.whole).moved_to(next.birth.number);
         root.write_slot(slot)?;
         drop(root);
         self.history.roll(end.offset, next.clone(), last_lsn.next());
@@ -399,6 +403,9 @@ impl End {
                 offset: self.offset,
                 bytes: draft.bytes.clone(),
             });
+        }
+        if !draft.continues {
+            self.whole = header.next_lsn().before();
         }
         self.frames_unsynced += 1;
         self.sealed = false;

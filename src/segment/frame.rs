@@ -76,7 +76,7 @@ pub(crate) enum FrameKind {
 }
 
 impl FrameKind {
-    fn from_byte(byte: u8) -> Option<FrameKind> {
+    pub(crate) fn from_byte(byte: u8) -> Option<FrameKind> {
         Some(match byte {
             1 => FrameKind::Data,
             2 => FrameKind::Mark,
@@ -87,7 +87,7 @@ impl FrameKind {
         })
     }
 
-    fn byte(self) -> u8 {
+    pub(crate) fn byte(self) -> u8 {
         match self {
             FrameKind::Data => 1,
             FrameKind::Mark => 2,
