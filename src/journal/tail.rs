@@ -426,9 +426,6 @@ impl End {
             ..self.header(FrameKind::Data, limits)
         };
         self.summary.apply(&header, draft.body())?;
-        if !draft.continues {
-            self.whole = header.next_lsn().before();
-        }
         let sum = frame::complete(&mut draft.bytes, &header, self.segment.birth.salt);
         write_all(&*self.segment.file, &self.segment.name, &draft.bytes, self.offset)?;
         let extent = self.extent.get_or_insert(Extent {
@@ -446,6 +443,9 @@ impl End {
                 offset: self.offset,
                 bytes: draft.bytes.clone(),
             });
+        }
+        if !draft.continues {
+            self.whole = header.next_lsn().before();
         }
         self.frames_unsynced += 1;
         self.sealed = false;
