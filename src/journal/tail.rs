@@ -212,11 +212,6 @@ impl Tail {
         end.live_bytes = end.live_bytes.saturating_sub(bytes);
     }
 
-    /// The epoch that this session writes.
-    pub(crate) fn epoch(&self) -> Epoch {
-        self.end.lock().epoch
-    }
-
     /// Where frames go now: segment number, and the offset behind the last frame.
     pub(crate) fn place(&self) -> (u64, u64) {
         let end = self.end.lock();
@@ -478,7 +473,11 @@ impl End {
             // A mark that does not fit is given up: the roll seal will say the same.
             return match kind {
                 FrameKind::Seal => Err(Error::new(ErrorKind::Io, "no room was left for the seal")),
-                _ => Ok(()),
+                _ => {
+                    // Or the keeper would try, and sync, for as long as nothing else happens.
+                    self.marked = self.marked.max(self.proven);
+                    Ok(())
+                }
             };
         }
         self.sealed = false;
