@@ -157,7 +157,7 @@ const CASES: &[Case] = &[
         sim.overwrite(SEGMENTS[1], 0, &other.bytes(SEGMENTS[1]).unwrap()).unwrap();
     }, Refused(Damaged, SEGMENTS[1])),
     ("a stale last segment", closed, |sim| sim.overwrite(SEGMENTS[2], FRAMES, &[0; 4096]).unwrap(), Refused(Damaged, SEGMENTS[2])),
-    ("a stale sealed segment", crashed, |sim| sim.overwrite(SEGMENTS[1], ROLL_SEAL - 2100, &[0; 2200]).unwrap(), Refused(Damaged, SEGMENTS[2])),
+    ("a stale sealed segment", crashed, |sim| sim.overwrite(SEGMENTS[1], ROLL_SEAL - 2100, &[0; 2200]).unwrap(), Refused(Damaged, SEGMENTS[1])),
     ("a leftover prepared segment", closed, |sim| put(sim, "0000000007.seg", &[0; 16384]), Clean(7)),
 
     ("a missing root", closed, |sim| sim.remove_at_rest("journal").unwrap(), Refused(Damaged, "journal")),
@@ -257,7 +257,9 @@ fn a_cut_is_kept_aside_once_however_often_recovery_is_crashed() {
         drop(open(&cut));
         for (label, image) in cut.crash_images(20, step) {
             drop(open(&image).expect("opens"));
-            let kept: Vec<_> = image.files().into_iter().filter(|file| file.0.starts_with("quarantine/")).collect();
+            // Once recovery is through, the close that follows may be torn and cut in turn, elsewhere.
+            let of_this_cut = |name: &str| name.starts_with("quarantine/0000000001");
+            let kept: Vec<_> = image.files().into_iter().filter(|file| of_this_cut(&file.0)).collect();
             assert_eq!(kept.len(), 1, "step {step}, {label}: {kept:?}");
             assert!(image.bytes(&expected).as_ref() == Some(&content), "step {step}, {label}");
         }
@@ -269,7 +271,7 @@ fn the_tables_answers_hold_for_readers_too() {
     for (name, make, damage, answer) in CASES {
         let sim = make();
         damage(&sim);
-        let hash = sim.image_hash();
+        let (hash, steps) = (sim.image_hash(), sim.steps());
         let opened = options().read_only().background(Background::Inline).open_on(Arc::new(sim.clone()));
         match (opened, answer) {
             (Err(error), Created) => assert_eq!(error.kind(), &ErrorKind::Missing, "{name}: {error}"),
@@ -281,6 +283,6 @@ fn the_tables_answers_hold_for_readers_too() {
                 assert_eq!(shown + journal.report().unproven, *count as u64, "{name}: {}", journal.report());
             }
         }
-        assert_eq!((sim.image_hash(), sim.steps()), (hash, 0), "{name}: a reader changed something");
+        assert_eq!((sim.image_hash(), sim.steps()), (hash, steps), "{name}: a reader changed something");
     }
 }
