@@ -2,6 +2,9 @@
 
 pub mod clock;
 pub mod error;
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod journal;
 pub mod medium;
 pub mod position;

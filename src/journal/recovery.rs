@@ -38,6 +38,7 @@ pub(crate) fn resume(chain: &Chain, root: &RootFile, replayed: Replayed) -> Resu
         summary: replayed.summary,
         live_bytes: live_bytes(&chain.stretches),
         sealed: true,
+        bytes_since_snapshot: replayed.bytes,
     })
 }
 
@@ -71,7 +72,7 @@ pub(crate) fn mend(
         .segment_capacity(live_bytes(&chain.stretches))
         .max(spare::capacity_for(room + reserve_bytes(limits.aligned)));
     // An unused segment may have the next number; numbers are never given twice while a file has them.
-    let number = chain.newest_number + 1;
+    let number = spare::after(chain.newest_number)?;
     let fresh = spare::make(&**medium, root.identity.id, number, capacity)?;
     chain.newest_number = number;
     let place = copy_frames(&fresh, &replayed, limits)?;
@@ -89,6 +90,7 @@ pub(crate) fn mend(
         summary: replayed.summary,
         live_bytes: live_bytes(&chain.stretches),
         sealed: false,
+        bytes_since_snapshot: replayed.bytes,
     };
     Ok((start, cut))
 }
@@ -217,8 +219,7 @@ fn thin_out(place: &dyn Medium, newest: &str) {
     let mut count = 0;
     let newest_first = names.iter().filter(|name| *name != newest).rev();
     for name in std::iter::once(newest).chain(newest_first.map(String::as_str)) {
-        let length =
-            place.open(name, Access::Read).and_then(|file| file.len()).unwrap_or_default();
+        let length = place.open(name, Access::Read).and_then(|file| file.len()).unwrap_or_default();
         bytes += length;
         count += 1;
         if name != newest && (count > QUARANTINE_FILES_MAX || bytes > QUARANTINE_BYTES_MAX) {

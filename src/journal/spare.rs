@@ -62,9 +62,9 @@ impl Spares {
             return Ok(());
         }
         let Some(capacity) = state.wanted.take() else { return Ok(()) };
-        state.making = true;
         let number = state.next_number;
-        state.next_number += 1;
+        state.next_number = after(number)?;
+        state.making = true;
         drop(state);
         let made = self.make(number, capacity);
         let mut state = self.state.lock();
@@ -96,7 +96,7 @@ impl Spares {
             None => {}
         }
         let number = state.next_number;
-        state.next_number += 1;
+        state.next_number = after(number)?;
         drop(state);
         self.make(number, capacity.max(needed))
     }
@@ -108,7 +108,7 @@ impl Spares {
                 Err(error) if is_taken(&error) => {
                     let mut state = self.state.lock();
                     number = state.next_number;
-                    state.next_number += 1;
+                    state.next_number = after(number)?;
                 }
                 made => return made,
             }
@@ -159,7 +159,7 @@ pub(crate) fn make(
     capacity: u64,
 ) -> Result<SegmentFile> {
     let name = name::segment(number);
-    let birth = Birth { journal_id, number, salt: random_u64()?, capacity };
+    let birth = Birth::new(journal_id, number, random_u64()?, capacity);
     let file = medium.create(&name).map_err(|error| Error::io("create", &name, error))?;
     let made = fill(medium, file, &name, birth);
     if made.is_err() {
@@ -180,6 +180,14 @@ fn fill(medium: &dyn Medium, file: Arc<dyn MediumFile>, name: &str, birth: Birth
     file.sync().map_err(|error| Error::io("sync", name, error))?;
     medium.sync_names().map_err(|error| Error::io("sync of the directory", name, error))?;
     Ok(SegmentFile { file, name: name.to_owned(), birth })
+}
+
+/// The segment number after `number`.
+pub(crate) fn after(number: u64) -> Result<u64> {
+    number.checked_add(1).ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "the segment numbers of this journal are used up")
+            .advise("move a segment with an absurd number out of the directory if you put it there")
+    })
 }
 
 /// A random number from the system's generator.

@@ -54,10 +54,14 @@ impl Acked {
             return Err(format!("J3: record {} is not the one that was handed in", index + 1).into());
         }
         if found.len() > self.submitted.len() {
-            return Err(format!("J3: {} records found, {} handed in", found.len(), self.submitted.len()).into());
+            return Err(
+                format!("J3: {} records found, {} handed in", found.len(), self.submitted.len()).into()
+            );
         }
         if found.len() < self.synced {
-            return Err(format!("J1: {} records found, {} acknowledged as synced", found.len(), self.synced).into());
+            return Err(
+                format!("J1: {} records found, {} acknowledged as synced", found.len(), self.synced).into()
+            );
         }
         if !found.is_empty() && !self.ends.contains(&found.len()) {
             return Err(format!("J2: {} records found, which is inside a transaction", found.len()).into());

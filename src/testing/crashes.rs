@@ -158,7 +158,8 @@ impl Crashes {
             again.power_cut_at(step);
             // What it says is not asked for: the power went.
             let _cut = judge(&again, notes, check);
-            for (label, left) in again.crash_images(self.recovery_images_max, self.seed ^ salt ^ (step << 32)) {
+            for (label, left) in again.crash_images(self.recovery_images_max, self.seed ^ salt ^ (step << 32))
+            {
                 tally.states += 1;
                 tally.recoveries += 1;
                 judge(&left, notes, check)
@@ -193,7 +194,11 @@ pub fn crash_everywhere<A: Default>(
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} steps, {} states checked, {} of them after a second crash", self.steps, self.states, self.recoveries)
+        write!(
+            f,
+            "{} steps, {} states checked, {} of them after a second crash",
+            self.steps, self.states, self.recoveries
+        )
     }
 }
 

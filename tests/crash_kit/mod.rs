@@ -6,8 +6,8 @@ mod shim;
 use std::sync::Arc;
 
 use everlog::journal::{Background, Options};
-use everlog::medium::{Medium, Sim};
 use everlog::medium::sim::Crash;
+use everlog::medium::{Medium, Sim};
 use everlog::testing::{Acked, Outcome, payloads};
 use everlog::{Durability, Error, ErrorKind, Journal, Transaction};
 
