@@ -4,7 +4,8 @@
 
 mod crash_kit;
 
-use crash_kit::{ACTS, Lie, Notes, check, play};
+use crash_kit::{ACTS, COMPACTING, Lie, Notes, check, play};
+use everlog::medium::Sim;
 use everlog::medium::sim::Fault;
 use everlog::testing::Crashes;
 
@@ -13,7 +14,7 @@ fn seeds(usual: u64) -> u64 {
     std::env::var("EVERLOG_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
-fn all_acts(sim: &everlog::medium::Sim, notes: &mut Notes) -> everlog::testing::Outcome {
+fn all_acts(sim: &Sim, notes: &mut Notes) -> everlog::testing::Outcome {
     play(sim, notes, ACTS, Lie::None)
 }
 
@@ -22,6 +23,16 @@ fn a_power_cut_at_every_step_and_another_during_recovery_lose_nothing_acknowledg
     for seed in 0..seeds(1) {
         let tally = Crashes::new(seed).images(10).recoveries(3, 1).everywhere(all_acts, check);
         println!("seed {seed}: {tally}");
+        assert!(tally.states > 1000, "{tally}");
+    }
+}
+
+#[test]
+fn a_power_cut_at_every_step_of_snapshots_and_compactions_loses_nothing_acknowledged() {
+    for seed in 0..seeds(1) {
+        let compacting = |sim: &Sim, notes: &mut Notes| play(sim, notes, COMPACTING, Lie::None);
+        let tally = Crashes::new(seed).images(8).recoveries(3, 1).everywhere(compacting, check);
+        println!("seed {seed}, compacting: {tally}");
         assert!(tally.states > 1000, "{tally}");
     }
 }
