@@ -19,6 +19,8 @@ pub enum Lie {
     RetrySync,
     /// The sync between the copied frames and the link of a mended segment is left out: the link is written early.
     EarlyLink,
+    /// None, but a sync that fails takes until the gate is open to say so: another may come in between.
+    LateFailure,
     /// Frames say that they are durable themselves.
     MarkTooHigh,
 }
@@ -172,6 +174,9 @@ impl MediumFile for ShimFile {
 
     fn sync(&self) -> io::Result<()> {
         self.shim.alive()?;
+        if self.shim.lie == Lie::LateFailure {
+            return self.inner.sync().inspect_err(|_| drop(self.shim.gate.lock()));
+        }
         drop(self.shim.gate.lock());
         match self.shim.lie {
             Lie::SkipSync => Ok(()),
