@@ -153,7 +153,11 @@ fn admit(
     number: u64,
     id: JournalId,
 ) -> Result<Option<SegmentFile>> {
-    let file = medium.open(file_name, access).map_err(|error| Error::io("open", file_name, error))?;
+    let file = match medium.open(file_name, access) {
+        // A live writer removed it since its name was read; if it was needed the chain will miss it.
+        Err(error) if access == Access::Read && error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|error| Error::io("open", file_name, error))?,
+    };
     let length = file.len().map_err(|error| Error::io("stat", file_name, error))?;
     let segment = match SegmentFile::open(file.clone(), file_name.to_owned()) {
         Ok(segment) => segment,
