@@ -224,6 +224,17 @@ impl Journal {
         self.commit_records(&[record], Durability::Synced)
     }
 
+    /// The last durable record and its time, of one and the same moment.
+    pub(crate) fn durable_end(&self) -> Result<(Lsn, Timestamp)> {
+        match &self.inner.writer {
+            Some(writer) => {
+                let proven = writer.core.sink().proven();
+                Ok((proven.position.lsn, proven.time))
+            }
+            None => Ok((self.durable_lsn(), self.time_of(self.position())?)),
+        }
+    }
+
     /// The time of the record at `position`, or of the horizon.
     pub(crate) fn time_of(&self, position: Position) -> Result<Timestamp> {
         if position.lsn == self.horizon().lsn {

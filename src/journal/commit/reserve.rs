@@ -45,11 +45,14 @@ impl<S: Sink> Core<S> {
         Ok(Some(self.take_seat(state, records, reserved.time, need, sitter)))
     }
 
-    /// Whether commits are accepted; how often numbers were taken back until now.
-    pub(crate) fn accepting(&self) -> Result<u64> {
-        let state = self.state.lock();
-        state.check()?;
-        Ok(state.refusals)
+    /// Whether commits are accepted; else why not.
+    pub(crate) fn accepting(&self) -> Result<()> {
+        self.state.lock().check()
+    }
+
+    /// How often numbers were taken back.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.state.lock().refusals
     }
 
     /// What the latest refusal was, if there was one after the first `refusals`.
