@@ -385,10 +385,7 @@ impl Journal {
     ) -> Result<Entered> {
         let writer = self.writer()?;
         transaction::check_sizes(records, &self.inner.options.limits)?;
-        let need = match durability {
-            Durability::Synced => Need::Synced,
-            Durability::Buffered => Need::Written,
-        };
+        let need = durability.need();
         if sitter == Sitter::Ticket || need == Need::Written {
             writer.ensure_pump(self.inner.options.background);
         }
