@@ -23,7 +23,11 @@ KINDS = {1: "event", 2: "pin", 3: "unpin", 4: "rollback", 5: "clock"}
 
 
 class Refused(Exception):
-    """Damage, or a newer format."""
+    """Bytes that are not what was written."""
+
+
+class Newer(Refused):
+    """Bytes that are right and not understood."""
 
 
 def fields(form, data, at=0):
@@ -36,9 +40,9 @@ def preamble(block, magic, what):
     if fields("I", block, 4092)[0] != zlib.crc32(block[:4092]):
         raise Refused(what + ": checksum")
     if fields("H", block, 8)[0] != 1:
-        raise Refused(what + ": newer version")
+        raise Newer(what + ": newer version")
     if fields("Q", block, 16)[0] != 0:
-        raise Refused(what + ": unknown required feature")
+        raise Newer(what + ": unknown required feature")
     return block
 
 
@@ -57,9 +61,10 @@ class Root:
         for block in blocks:
             try:
                 good.append(preamble(block, magic, "journal"))
-            except Refused as refused:
-                if "newer" in str(refused) or "unknown" in str(refused):
-                    raise
+            except Newer:
+                raise
+            except Refused:
+                continue  # The other copy may be good.
         if not good:
             raise Refused("journal: both copies are bad")
         return max(good, key=rank)
@@ -73,7 +78,7 @@ class Frame:
         (_, self.kind, self.flags, compression, reserved, self.body_bytes, self.count, self.epoch, self.previous,
          self.first_lsn, self.mark, _, reserved2, self.sum) = fields("4sBBBBIIIIQQQII", data, at)
         if self.flags & ~7 or compression or reserved or reserved2 or not 1 <= self.kind <= 5:
-            raise Refused("%s: newer frame at %d" % (segment.name, at))
+            raise Newer("%s: newer frame at %d" % (segment.name, at))
         covered = (32 if self.flags & CHAIN else 0) + self.body_bytes
         end = at + 56 + covered
         self.end = end + 4 * (-(-covered // STRETCH))
@@ -157,9 +162,9 @@ def read_records(frame, name):
         if at > len(body):
             return None
         if kind not in KINDS or flags & ~7:
-            raise Refused(name + ": newer record")
+            raise Newer(name + ": newer record")
         if flags & KEY:
-            raise Refused(name + ": encrypted record")
+            raise Newer(name + ": encrypted record")
         meta = None
         if flags & META:
             if len(rest) < 2 or len(rest) < 2 + fields("H", rest)[0]:
@@ -182,8 +187,10 @@ def open_segments(directory, root):
             data = file.read()
         try:
             segment = Segment(name, data)
-        except Refused as refused:
-            if "checksum" not in str(refused) and "magic" not in str(refused) or any(data[BLOCK:]):
+        except Newer:
+            raise
+        except Refused:
+            if any(data[BLOCK:]):
                 raise
             continue  # Never used.
         if segment.id != root.id or name != "%010d.seg" % segment.number:
@@ -211,6 +218,8 @@ def chain(root, segments):
         here = [link for link in links if link[2][3:5] == (segment.number, segment.salt)]
         if here:
             epoch, number, link = max(here)
+            if [link[0] for link in here].count(epoch) > 1:
+                raise Refused("two links of epoch %d" % epoch)
             superseded |= epoch > root.epoch
             legs.append((segment, link[5], link[6]))
             salt = segments[number].salt
@@ -249,7 +258,7 @@ def read(directory):
             proven = max(proven, frame.mark)
             if frame.kind != DATA:
                 continue
-            if next_lsn not in (None, frame.first_lsn):
+            if next_lsn not in (None, frame.first_lsn) or next_lsn is None and frame.first_lsn > root.horizon + 1:
                 raise Refused(segment.name + ": numbers")
             if unfinished and unfinished[-1][0] != frame.epoch:
                 raise Refused(segment.name + ": transaction in two epochs")
