@@ -260,7 +260,13 @@ pub fn read_roll_seal(bytes: &[u8], salt: u64, capacity: u64) -> Result<Option<R
     let Some(seal) = slot::decode_roll_seal(bytes, salt, capacity)? else { return Ok(None) };
     let (extent, successor) = (seal.extent(), (seal.successor, seal.successor_salt));
     let lsns = (extent.first_lsn.get(), extent.last_lsn.get());
-    Ok(Some((seal.end, seal.end_sum, successor, lsns, (extent.first_time.micros(), extent.last_time.micros()))))
+    Ok(Some((
+        seal.end,
+        seal.end_sum,
+        successor,
+        lsns,
+        (extent.first_time.micros(), extent.last_time.micros()),
+    )))
 }
 
 /// A link's frame, which begins `epoch`.
@@ -328,7 +334,12 @@ pub fn write_run(id: u64, journal_id: [u8; 16], pairs: &[(Vec<u8>, Vec<u8>)]) ->
 }
 
 /// All pairs of a run that its list describes as it does itself; checked whole, then read `mapped` or not.
-pub fn read_run(id: u64, journal_id: [u8; 16], bytes: &[u8], mapped: bool) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+pub fn read_run(
+    id: u64,
+    journal_id: [u8; 16],
+    bytes: &[u8],
+    mapped: bool,
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let sim = Sim::new(0);
     let name = name::run(id);
     let file = sim.create(&name).map_err(|error| Error::io("create", &name, error))?;

@@ -57,7 +57,8 @@ struct Leaping(AtomicU64);
 
 impl Clock for Leaping {
     fn wall(&self) -> Timestamp {
-        Timestamp::from_micros(1 << 50).plus(Duration::from_secs(7200 * self.0.fetch_add(1, Ordering::Relaxed)))
+        Timestamp::from_micros(1 << 50)
+            .plus(Duration::from_secs(7200 * self.0.fetch_add(1, Ordering::Relaxed)))
     }
 
     fn elapsed(&self) -> Duration {

@@ -149,6 +149,14 @@ impl Slot {
         self
     }
 
+    /// The same after mending: the history now ends at `last_kept`, be that below the floor of before, which may have
+    /// counted the durable part of a transaction that was never finished.
+    #[must_use]
+    pub(crate) fn mended(self, epoch: Epoch, last_kept: Lsn, segment: u64) -> Slot {
+        let slot = Slot { floor: last_kept.get(), ..self };
+        slot.raised(epoch, last_kept).moved_to(segment)
+    }
+
     /// The same with frames now going to `segment`.
     #[must_use]
     pub(crate) fn moved_to(mut self, segment: u64) -> Slot {
@@ -204,10 +212,14 @@ pub(crate) struct RootFile {
     identity_flawed: bool,
     /// What counts now.
     pub(crate) slot: Slot,
+    /// The same as stored.
+    slot_block: Vec<u8>,
     /// Where it stands.
     slot_index: usize,
     /// Copies that do not check, as messages; the other copy of each does.
     pub(crate) flaws: Vec<Error>,
+    /// Whether this session has written what it goes by, so that it is on the device and not only in the cache.
+    restated: bool,
 }
 
 impl RootFile {
@@ -221,8 +233,17 @@ impl RootFile {
         bytes.extend_from_slice(&slot_block);
         write_all(&*file, ROOT, &bytes, 0)?;
         file.sync().map_err(|error| Error::io("sync", ROOT, error))?;
-        let flaws = Vec::new();
-        Ok(RootFile { file, identity, identity_block, identity_flawed: false, slot, slot_index: 0, flaws })
+        Ok(RootFile {
+            file,
+            identity,
+            identity_block,
+            identity_flawed: false,
+            slot,
+            slot_block,
+            slot_index: 0,
+            flaws: Vec::new(),
+            restated: true,
+        })
     }
 
     /// Reads a root file. One good copy of identity and slot is enough; the flaws of the others are noted.
@@ -237,16 +258,45 @@ impl RootFile {
         let identity_flawed = !flaws.is_empty();
         let slots = SLOT_OFFSETS.map(|offset| Slot::decode(cut(offset), offset));
         let (slot_index, slot) = pick(slots, &mut flaws, |slot| slot.sequence)?;
-        Ok(RootFile { file, identity, identity_block, identity_flawed, slot, slot_index, flaws })
+        Ok(RootFile {
+            file,
+            identity,
+            identity_block,
+            identity_flawed,
+            slot,
+            slot_block: cut(SLOT_OFFSETS[slot_index]).to_vec(),
+            slot_index,
+            flaws,
+            restated: false,
+        })
+    }
+
+    /// Writes what this session goes by once more, where it stands, and syncs it. A sync that failed earlier may have
+    /// left it in the cache alone: the device would then have nothing here, or an older slot than the one about to be
+    /// overwritten. Where the device has it, the bytes are the same, so that a torn write harms nothing.
+    pub(crate) fn restate(&mut self) -> Result<()> {
+        if self.restated {
+            return Ok(());
+        }
+        for offset in IDENTITY_OFFSETS {
+            write_all(&*self.file, ROOT, &self.identity_block, offset)?;
+        }
+        write_all(&*self.file, ROOT, &self.slot_block, SLOT_OFFSETS[self.slot_index])?;
+        self.file.sync().map_err(|error| Error::io("sync", ROOT, error))?;
+        self.restated = true;
+        Ok(())
     }
 
     /// Writes the next slot over the older one and syncs it. After an error the journal must be poisoned.
     pub(crate) fn write_slot(&mut self, slot: Slot) -> Result<()> {
+        self.restate()?;
         let slot = Slot { sequence: self.slot.sequence + 1, ..slot };
         let index = 1 - self.slot_index;
-        write_all(&*self.file, ROOT, &slot.encode()?, SLOT_OFFSETS[index])?;
+        let block = slot.encode()?;
+        write_all(&*self.file, ROOT, &block, SLOT_OFFSETS[index])?;
         self.file.sync().map_err(|error| Error::io("sync", ROOT, error))?;
         self.slot = slot;
+        self.slot_block = block;
         self.slot_index = index;
         Ok(())
     }

@@ -273,7 +273,8 @@ mod tests {
             ends.iter().for_each(|end| RecordView { end: *end, ..sample(None, None) }.encode(&mut body));
             body
         };
-        let check = |ends: &[bool], count, continues| check_body(&body(ends), count, continues).expect("known");
+        let check =
+            |ends: &[bool], count, continues| check_body(&body(ends), count, continues).expect("known");
         assert!(check(&[true, false, true], 3, false));
         assert!(check(&[false, false], 2, true));
         assert!(!check(&[true, false], 2, false), "the last transaction is open");
