@@ -9,6 +9,9 @@ mod segment;
 #[allow(dead_code, unused_imports, reason = "the faces that use it come above it")]
 pub(crate) mod snapshot;
 pub(crate) mod sync;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod tool;
 
 pub use clock::Timestamp;
 pub use error::{Error, ErrorKind, Result};

@@ -222,14 +222,10 @@ impl RootFile {
 
     /// Reads a root file. One good copy of identity and slot is enough; the flaws of the others are noted.
     pub(crate) fn open(file: Arc<dyn MediumFile>) -> Result<RootFile> {
-        let bytes = read_range(&*file, ROOT, 0, 4 * BLOCK)?;
-        let block = |offset: u64| bytes.get(offset as usize..).unwrap_or_default();
-        let cut = |offset: u64| &block(offset)[..block(offset).len().min(PREAMBLE_BYTES)];
+        let copies = Copies::read(&*file)?;
         let mut flaws = Vec::new();
-        let identities = IDENTITY_OFFSETS.map(|offset| Identity::decode(cut(offset), offset));
-        let identity = pick(identities, &mut flaws, |_| 0)?.1;
-        let slots = SLOT_OFFSETS.map(|offset| Slot::decode(cut(offset), offset));
-        let (slot_index, slot) = pick(slots, &mut flaws, |slot| slot.sequence)?;
+        let identity = pick(copies.identities, &mut flaws, |_| 0)?.1;
+        let (slot_index, slot) = pick(copies.slots, &mut flaws, |slot| slot.sequence)?;
         Ok(RootFile { file, identity, slot, slot_index, flaws })
     }
 
@@ -254,6 +250,26 @@ impl RootFile {
             }
         }
         Ok(())
+    }
+}
+
+/// What stands in a root file, each copy judged by itself.
+#[derive(Debug)]
+pub(crate) struct Copies {
+    pub(crate) identities: [Result<Identity>; 2],
+    pub(crate) slots: [Result<Slot>; 2],
+}
+
+impl Copies {
+    /// Reads all four blocks.
+    pub(crate) fn read(file: &dyn MediumFile) -> Result<Copies> {
+        let bytes = read_range(file, ROOT, 0, 4 * BLOCK)?;
+        let block = |offset: u64| bytes.get(offset as usize..).unwrap_or_default();
+        let cut = |offset: u64| &block(offset)[..block(offset).len().min(PREAMBLE_BYTES)];
+        Ok(Copies {
+            identities: IDENTITY_OFFSETS.map(|offset| Identity::decode(cut(offset), offset)),
+            slots: SLOT_OFFSETS.map(|offset| Slot::decode(cut(offset), offset)),
+        })
     }
 }
 

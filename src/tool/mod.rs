@@ -1,0 +1,93 @@
+//! The operator's hands: the `everlog` command, verb by verb. Works without the application's types.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::error::{Error, ErrorKind};
+use crate::tool::outcome::{Outcome, Stop, tell};
+use crate::tool::render::{Form, Output};
+
+mod append;
+mod log;
+mod loose;
+mod outcome;
+mod pages;
+mod render;
+mod show;
+mod site;
+mod verify;
+mod walk;
+mod when;
+
+const AFTER_HELP: &str = "\
+WHEN is a position (1:42), a record's number (42), a time (2026-11-19T18:00:00Z), a span (\"2h ago\") or a pin (pin:NAME).
+Exit codes: 0 well, 1 damage or findings, 2 usage, 3 input or output, 4 the answer is no, 5 held by another process.
+New here? Run `everlog demo`.";
+
+/// State that is never lost: look at journals, check them, bring back what is whole
+#[derive(Debug, Parser)]
+#[command(name = "everlog", version, disable_help_subcommand = true, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    /// Print JSON Lines, errors included
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Verify(verify::Verify),
+    Log(log::Log),
+    Append(append::Append),
+    Completions(pages::Completions),
+    Man(pages::ManPage),
+}
+
+/// Runs the command with the arguments of this process.
+pub fn main() -> ExitCode {
+    let command = pages::with_groups(Cli::command());
+    let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
+    let form = if cli.json { Form::Json } else { Form::Text };
+    match run(&cli.verb, form) {
+        Ok(verdict) => verdict.code(),
+        Err(stop) => {
+            if let Stop::Failed(error) = &stop {
+                let mut output = Output::new(form);
+                // Nobody is left to hear of an error here.
+                let _unheard = tell(&mut output, "error", error).and_then(|()| output.flush());
+            }
+            stop.code()
+        }
+    }
+}
+
+fn run(verb: &Verb, form: Form) -> Outcome {
+    match verb {
+        Verb::Verify(args) => verify::run(args, form),
+        Verb::Log(args) => log::run(args, form),
+        Verb::Append(args) => append::run(args, form),
+        Verb::Completions(args) => pages::completions(args),
+        Verb::Man(_) => pages::man(),
+    }
+}
+
+/// What was typed is not a command, or asks for help.
+fn misused(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.render().to_string();
+        let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let error = Error::new(ErrorKind::Input, what).advise("everlog --help");
+        let mut output = Output::new(Form::Json);
+        let _unheard = tell(&mut output, "error", &error).and_then(|()| output.flush());
+    } else {
+        // Nobody is left to hear of an error here.
+        let _unheard = error.print();
+    }
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
