@@ -11,7 +11,7 @@ use crate::journal::replay::{Replayed, epoch_used};
 use crate::journal::report::Cut;
 use crate::journal::root::RootFile;
 use crate::journal::spare;
-use crate::journal::tail::TailStart;
+use crate::journal::tail::{TailStart, reserve_bytes};
 use crate::medium::name::{self, QUARANTINE};
 use crate::medium::{Medium, Presence, read_range, write_all};
 use crate::position::Epoch;
@@ -60,9 +60,10 @@ pub(crate) fn mend(
     let epoch = next_epoch(chain, root, &replayed)?;
     let cut = set_aside(medium, chain, &replayed, old_epoch)?;
     let bytes_cut = cut.as_ref().map_or(0, |cut| cut.bytes);
-    let room: u64 =
-        replayed.kept.iter().map(|frame| frame::room(frame.body.len(), limits.aligned)).sum();
-    let capacity = limits.segment_capacity(live_bytes(&chain.stretches)).max(spare::capacity_for(room));
+    let room: u64 = replayed.kept.iter().map(|frame| frame::room(frame.body.len(), limits.aligned)).sum();
+    let capacity = limits
+        .segment_capacity(live_bytes(&chain.stretches))
+        .max(spare::capacity_for(room + reserve_bytes(limits.aligned)));
     // An unused segment may have the next number; numbers are never given twice while a file has them.
     let number = chain.newest_number + 1;
     let fresh = spare::make(&**medium, root.identity.id, number, capacity)?;
@@ -73,7 +74,7 @@ pub(crate) fn mend(
     let slot_place = SlotPlace { salt: fresh.birth.salt, epoch, last_lsn: last_kept };
     write_all(&*fresh.file, &fresh.name, &slot::encode_link(link, slot_place)?, LINK_OFFSET)?;
     fresh.file.sync().map_err(|error| Error::io("sync", &fresh.name, error))?;
-    root.write_slot(root.slot.raised(epoch, last_kept).moved_to(number))?;
+    root.write_slot(root.slot.mended(epoch, last_kept, number))?;
     splice(chain, &fresh, epoch, link, &replayed);
     let start = TailStart {
         segment: fresh,
@@ -210,10 +211,8 @@ fn thin_out(place: &dyn Medium, newest: &str) {
     let mut count = 0;
     let newest_first = names.iter().filter(|name| *name != newest).rev();
     for name in std::iter::once(newest).chain(newest_first.map(String::as_str)) {
-        let length = place
-            .open(name, crate::medium::Access::Read)
-            .and_then(|file| file.len())
-            .unwrap_or_default();
+        let length =
+            place.open(name, crate::medium::Access::Read).and_then(|file| file.len()).unwrap_or_default();
         bytes += length;
         count += 1;
         if name != newest && (count > QUARANTINE_FILES_MAX || bytes > QUARANTINE_BYTES_MAX) {

@@ -149,6 +149,14 @@ impl Slot {
         self
     }
 
+    /// The same after mending: the history now ends at `last_kept`, be that below the floor of before, which may have
+    /// counted the durable part of a transaction that was never finished.
+    #[must_use]
+    pub(crate) fn mended(self, epoch: Epoch, last_kept: Lsn, segment: u64) -> Slot {
+        let slot = Slot { floor: last_kept.get(), ..self };
+        slot.raised(epoch, last_kept).moved_to(segment)
+    }
+
     /// The same with frames now going to `segment`.
     #[must_use]
     pub(crate) fn moved_to(mut self, segment: u64) -> Slot {
@@ -274,11 +282,7 @@ impl Copies {
 }
 
 /// Picks the best of two copies; an error only if both are bad, or one is of a newer format.
-fn pick<T>(
-    copies: [Result<T>; 2],
-    flaws: &mut Vec<Error>,
-    rank: impl Fn(&T) -> u64,
-) -> Result<(usize, T)> {
+fn pick<T>(copies: [Result<T>; 2], flaws: &mut Vec<Error>, rank: impl Fn(&T) -> u64) -> Result<(usize, T)> {
     let mut best: Option<(usize, T)> = None;
     let mut bad = Vec::new();
     for (index, copy) in copies.into_iter().enumerate() {
@@ -296,6 +300,8 @@ fn pick<T>(
             flaws.append(&mut bad);
             Ok(best)
         }
-        None => Err(bad.swap_remove(0).advise("both copies are bad; restore the file `journal` from a backup, or run everlog salvage")),
+        None => Err(bad
+            .swap_remove(0)
+            .advise("both copies are bad; restore the file `journal` from a backup, or run everlog salvage")),
     }
 }

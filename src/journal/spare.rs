@@ -9,7 +9,7 @@ use crate::medium::name;
 use crate::medium::{Medium, write_all};
 use crate::segment::header::{Birth, JournalId};
 use crate::segment::reader::SegmentFile;
-use crate::segment::{BLOCK_BYTES, CAPACITY_MAX, CAPACITY_MIN, align_up};
+use crate::segment::{BLOCK_BYTES, CAPACITY_MAX, CAPACITY_MIN, FRAMES_OFFSET, align_up};
 
 const ZEROS_BYTES: usize = 1024 * 1024;
 static ZEROS: [u8; ZEROS_BYTES] = [0; ZEROS_BYTES];
@@ -128,7 +128,7 @@ impl Spares {
 
 /// The smallest capacity with room for frames of `room` bytes.
 pub(crate) fn capacity_for(room: u64) -> u64 {
-    align_up(room.saturating_add(CAPACITY_MIN), BLOCK_BYTES).clamp(CAPACITY_MIN, CAPACITY_MAX)
+    align_up(room.saturating_add(FRAMES_OFFSET + BLOCK_BYTES), BLOCK_BYTES).clamp(CAPACITY_MIN, CAPACITY_MAX)
 }
 
 /// Creates segment `number`: zeros, birth header, sync, names synced. A failed one is removed again.

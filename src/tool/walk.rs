@@ -117,19 +117,15 @@ impl Walk<'_> {
             self.check_start(stretch);
         }
         let mut reader = FrameReader::new(segment.clone(), start, end);
-        let mut first_lsn = None;
         loop {
             let before = reader.place().offset;
             match reader.step() {
                 Ok(Step::Frame(header)) => {
-                    if header.kind == FrameKind::Data {
-                        first_lsn = first_lsn.or(Some(header.first_lsn));
-                    }
                     self.frame(index, &reader, &header);
                     (self.step)(reader.place().offset - before);
                 }
                 Ok(stop) => {
-                    if self.ended(stretch, &reader, first_lsn) {
+                    if self.ended(stretch, &reader) {
                         break;
                     }
                     match self.hole(index, &reader, stop)? {
@@ -215,7 +211,7 @@ impl Walk<'_> {
     }
 
     /// Whether the frames end where seal or link say.
-    fn ended(&mut self, stretch: &Stretch, reader: &FrameReader, first_lsn: Option<Lsn>) -> bool {
+    fn ended(&mut self, stretch: &Stretch, reader: &FrameReader) -> bool {
         let place = reader.place();
         match stretch.ending {
             Ending::Open => false,
@@ -223,23 +219,18 @@ impl Walk<'_> {
             Ending::Rolled(seal) => {
                 let right = place.offset == seal.end && place.previous == seal.end_sum;
                 if right && !self.hole_seen {
-                    self.check_extent(&stretch.segment, &seal, first_lsn);
+                    self.check_extent(&stretch.segment, &seal);
                 }
                 right
             }
         }
     }
 
-    fn check_extent(&mut self, segment: &SegmentFile, seal: &RollSeal, first_lsn: Option<Lsn>) {
-        let extent = seal.extent();
-        let last = self.next_lsn.map(Lsn::before);
-        if first_lsn.is_some_and(|first| first != extent.first_lsn) || last.is_some_and(|last| last != extent.last_lsn)
-        {
-            let what = format!(
-                "roll seal names records {} to {}, the segment holds others",
-                extent.first_lsn, extent.last_lsn
-            );
-            self.fault(Error::damaged(&segment.name, segment.frames_end(), what).at_lsn(extent.first_lsn));
+    fn check_extent(&mut self, segment: &SegmentFile, seal: &RollSeal) {
+        let sealed = seal.extent().last_lsn;
+        if let Some(last) = self.next_lsn.map(Lsn::before).filter(|last| *last != sealed) {
+            let what = format!("roll seal names record {sealed} as the last, the segment ends with {last}");
+            self.fault(Error::damaged(&segment.name, segment.frames_end(), what).at_lsn(last));
         }
     }
 
