@@ -9,13 +9,19 @@ use crate::tool::outcome::{Outcome, Stop, tell};
 use crate::tool::render::{Form, Output};
 
 mod append;
+mod demo;
+mod inspect;
 mod log;
 mod loose;
 mod outcome;
 mod pages;
+mod recover;
 mod render;
+mod salvage;
 mod show;
 mod site;
+mod stats;
+mod upkeep;
 mod verify;
 mod walk;
 mod when;
@@ -38,9 +44,19 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Inspect(inspect::Inspect),
     Verify(verify::Verify),
     Log(log::Log),
+    Stats(stats::Stats),
+    Recover(recover::Recover),
+    Salvage(salvage::Salvage),
     Append(append::Append),
+    Pin(upkeep::PinVerb),
+    Snapshot(upkeep::Snapshot),
+    Compact(upkeep::Compact),
+    Demo(demo::Demo),
+    #[command(hide = true)]
+    DemoWriter(demo::DemoWriter),
     Completions(pages::Completions),
     Man(pages::ManPage),
 }
@@ -71,6 +87,15 @@ fn run(verb: &Verb, form: Form) -> Outcome {
     match verb {
         Verb::Verify(args) => verify::run(args, form),
         Verb::Log(args) => log::run(args, form),
+        Verb::Inspect(args) => inspect::run(args, form),
+        Verb::Stats(args) => stats::run(args, form),
+        Verb::Recover(args) => recover::run(args, form),
+        Verb::Salvage(args) => salvage::run(args, form),
+        Verb::Pin(args) => upkeep::pin(args, form),
+        Verb::Snapshot(args) => upkeep::snapshot(args, form),
+        Verb::Compact(args) => upkeep::compact(args, form),
+        Verb::Demo(args) => demo::run(args, form),
+        Verb::DemoWriter(args) => demo::write(args),
         Verb::Append(args) => append::run(args, form),
         Verb::Completions(args) => pages::completions(args),
         Verb::Man(_) => pages::man(),

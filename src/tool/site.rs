@@ -185,6 +185,14 @@ impl Site {
         self.snapshots.first().map(|list| list.position).unwrap_or_default()
     }
 
+    /// All run files.
+    pub(crate) fn run_ids(&self) -> impl Iterator<Item = u64> {
+        self.names.iter().filter_map(|file| match name::parse(file) {
+            FileName::Run(id) => Some(id),
+            _ => None,
+        })
+    }
+
     /// Whether opening would work as far as root and chain go.
     pub(crate) fn has_whole_root(&self) -> bool {
         self.identity.is_some() && self.slot.is_some()
