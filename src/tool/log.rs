@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
-use crate::journal::options::{FACE_RAW, Face};
+use crate::journal::options::Face;
 use crate::journal::{Damaged, Journal, Options, Record};
 use crate::position::{Lsn, Position};
 use crate::tool::loose;
@@ -42,12 +42,6 @@ pub(crate) fn open_for_reading(dir: &Path) -> Outcome<Journal> {
     options.open(dir).map_err(|error| with_next(error, dir).into())
 }
 
-/// How the payloads of a journal are to be shown.
-pub(crate) fn payloads_of(journal: &Journal) -> Payloads {
-    let creation = journal.identity().creation;
-    if creation.face == FACE_RAW { Payloads::Raw } else { Payloads::Json }
-}
-
 pub(crate) fn run(args: &Log, form: Form) -> Outcome {
     let mut output = Output::new(form);
     let options = Options::new().damaged(Damaged::ReadOnly).face(Face::any());
@@ -56,7 +50,7 @@ pub(crate) fn run(args: &Log, form: Form) -> Outcome {
         Err(error) if *error.kind() == ErrorKind::Damaged => return remains(args, &error, &mut output),
         Err(error) => return Err(with_next(error, &args.dir).into()),
     };
-    let payloads = payloads_of(&journal);
+    let payloads = Payloads::of(&journal.identity().creation);
     let mut left = args.limit.unwrap_or(u64::MAX);
     for record in between(&journal, args)? {
         if left == 0 {
@@ -128,8 +122,7 @@ fn show(output: &mut Output, record: &Record, payloads: Payloads) -> Outcome<()>
 /// What is left of a journal that does not open: whole frames, segment by segment, each number once.
 fn remains(args: &Log, error: &Error, output: &mut Output) -> Outcome {
     let site = Site::look(&args.dir)?;
-    let known = site.identity.as_ref().is_some_and(|identity| identity.creation.face != FACE_RAW);
-    let payloads = if known { Payloads::Json } else { Payloads::Raw };
+    let payloads = site.identity.as_ref().map_or(Payloads::Raw, |identity| Payloads::of(&identity.creation));
     let mut left = args.limit.unwrap_or(u64::MAX);
     let mut seen = std::collections::BTreeSet::new();
     for segment in site.segments.values() {

@@ -67,6 +67,9 @@ impl Output {
         table.set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(header.to_vec());
         table.add_rows(rows);
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
         for column in right {
             if let Some(column) = table.column_mut(*column) {
                 column.set_cell_alignment(CellAlignment::Right);

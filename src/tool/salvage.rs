@@ -276,7 +276,7 @@ struct Beyond<'a> {
 /// Writes every whole record after the kept history, each once, wherever it stands. Returns how many there are, and
 /// the newest epoch among them.
 fn write_beyond(site: &Site, plan: &Plan, out: &dyn Medium) -> Result<(u64, Epoch)> {
-    let payloads = if plan.identity.creation.face == FACE_RAW { Payloads::Raw } else { Payloads::Json };
+    let payloads = Payloads::of(&plan.identity.creation);
     let mut seen = BTreeSet::new();
     let mut lines = Lines { out, file: None, bytes: 0, records: 0 };
     let mut newest = Epoch::ZERO;

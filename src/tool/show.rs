@@ -6,8 +6,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
-use crate::journal::{Record, RecordKind};
+use crate::journal::options::FACE_RAW;
+use crate::journal::root::Creation;
 use crate::journal::summary::{PinRecord, RollbackRecord, decode_own};
+use crate::journal::{Record, RecordKind};
 use crate::tool::render::clean;
 
 /// How the application's payloads are stored, as the journal says (J15).
@@ -17,7 +19,23 @@ pub(crate) enum Payloads {
     Raw,
     /// JSON documents.
     Json,
+    /// Bytes that mean something to the application only.
+    Binary,
 }
+
+impl Payloads {
+    /// How a journal of this origin stores them.
+    pub(crate) fn of(creation: &Creation) -> Payloads {
+        match (creation.face, creation.codec) {
+            (FACE_RAW, _) => Payloads::Raw,
+            (_, CODEC_BINCODE) => Payloads::Binary,
+            _ => Payloads::Json,
+        }
+    }
+}
+
+/// The number of the codec whose payloads cannot be read without the application's types.
+const CODEC_BINCODE: u8 = 2;
 
 /// One record as one line of JSON.
 #[derive(Debug, Serialize)]
@@ -75,6 +93,9 @@ fn value(record: &Record, payloads: Payloads) -> Option<Value> {
         return Some(own);
     }
     let text = std::str::from_utf8(&record.payload).ok();
+    if record.kind == RecordKind::Event && payloads == Payloads::Binary {
+        return None;
+    }
     if record.kind == RecordKind::Event && payloads == Payloads::Json {
         if let Some(value) = text.and_then(|text| serde_json::from_str(text).ok()) {
             return Some(value);

@@ -138,7 +138,8 @@ pub(crate) fn compact(args: &Compact, form: Form) -> Outcome {
     if output.is_json() {
         output.json(&compacted)?;
     } else {
-        let (would, horizon) = if args.dry_run { ("would remove", "would be") } else { ("removed", "is now") };
+        let (would, horizon) =
+            if args.dry_run { ("would remove", "would be at least") } else { ("removed", "is now") };
         output.line(format!(
             "{would} {} ({}); the horizon {horizon} {}",
             plural(compacted.segments_removed, "segment"),

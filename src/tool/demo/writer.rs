@@ -34,7 +34,8 @@ pub(crate) struct Deposit {
 impl Deposit {
     /// What thread `thread` deposits as its `number`-th.
     fn next(round: u16, thread: u16, number: u64) -> Deposit {
-        let mixed = (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(thread)) >> 32;
+        let unique = (number << 16) + u64::from(thread) + 1;
+        let mixed = unique.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
         Deposit { round, thread, number, account: mixed % ACCOUNTS, cents: 1 + (mixed / ACCOUNTS % 1000) as i64 }
     }
 
