@@ -12,11 +12,11 @@ mod segment;
 #[allow(dead_code, unused_imports, reason = "the faces that use it come above it")]
 pub(crate) mod snapshot;
 pub(crate) mod sync;
+#[cfg(feature = "sim")]
+pub mod testing;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod tool;
-#[cfg(feature = "sim")]
-pub mod testing;
 
 pub use clock::Timestamp;
 pub use error::{Error, ErrorKind, Result};

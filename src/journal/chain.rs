@@ -146,24 +146,14 @@ fn gather(medium: &dyn Medium, access: Access, id: JournalId) -> Result<Found> {
 }
 
 /// Opens one segment file and checks that it is what its name says. `None`: it was never used.
-<<<<<<< HEAD
 pub(crate) fn admit(
     medium: &dyn Medium,
-=======
-fn admit(
-    medium: &dyn Medium,
     access: Access,
->>>>>>> main
     file_name: &str,
     number: u64,
     id: JournalId,
 ) -> Result<Option<SegmentFile>> {
-<<<<<<< HEAD
-    let file = medium.open(file_name, Access::Write).or_else(|_| medium.open(file_name, Access::Read));
-    let file = file.map_err(|error| Error::io("open", file_name, error))?;
-=======
     let file = medium.open(file_name, access).map_err(|error| Error::io("open", file_name, error))?;
->>>>>>> main
     let length = file.len().map_err(|error| Error::io("stat", file_name, error))?;
     let segment = match SegmentFile::open(file.clone(), file_name.to_owned()) {
         Ok(segment) => segment,

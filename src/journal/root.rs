@@ -248,13 +248,10 @@ impl RootFile {
 
     /// Reads a root file. One good copy of identity and slot is enough; the flaws of the others are noted.
     pub(crate) fn open(file: Arc<dyn MediumFile>) -> Result<RootFile> {
-        let copies = Copies::read(&*file)?;
+        let bytes = read_range(&*file, ROOT, 0, 4 * BLOCK)?;
+        let block = |offset: u64| bytes.get(offset as usize..).unwrap_or_default();
+        let cut = |offset: u64| &block(offset)[..block(offset).len().min(PREAMBLE_BYTES)];
         let mut flaws = Vec::new();
-<<<<<<< HEAD
-        let identity = pick(copies.identities, &mut flaws, |_| 0)?.1;
-        let (slot_index, slot) = pick(copies.slots, &mut flaws, |slot| slot.sequence)?;
-        Ok(RootFile { file, identity, slot, slot_index, flaws })
-=======
         let identities = IDENTITY_OFFSETS.map(|offset| Identity::decode(cut(offset), offset));
         let (copy, identity) = pick(identities, &mut flaws, |_| 0)?;
         let identity_block = cut(IDENTITY_OFFSETS[copy]).to_vec();
@@ -288,7 +285,6 @@ impl RootFile {
         self.file.sync().map_err(|error| Error::io("sync", ROOT, error))?;
         self.restated = true;
         Ok(())
->>>>>>> main
     }
 
     /// Writes the next slot over the older one and syncs it. After an error the journal must be poisoned.
@@ -321,7 +317,7 @@ impl RootFile {
     }
 }
 
-/// What stands in a root file, each copy judged by itself.
+/// What stands in a root file, each copy judged by itself: for those who report every fault.
 #[derive(Debug)]
 pub(crate) struct Copies {
     pub(crate) identities: [Result<Identity>; 2],

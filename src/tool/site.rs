@@ -25,8 +25,10 @@ pub(crate) struct Site {
     pub(crate) identity: Option<Identity>,
     /// What must be there, from the root file.
     pub(crate) slot: Option<Slot>,
-    /// Everything wrong with the root file.
+    /// What is wrong with the root file.
     pub(crate) root_faults: Vec<Error>,
+    /// A slot that does not check beside one that does: as a crash during its writing leaves it.
+    pub(crate) torn_slot: Option<Error>,
     /// The segments that open, by number.
     pub(crate) segments: BTreeMap<u64, SegmentFile>,
     /// Segment files without anything in them.
@@ -62,6 +64,7 @@ impl Site {
             identity: None,
             slot: None,
             root_faults: Vec::new(),
+            torn_slot: None,
             segments: BTreeMap::new(),
             unborn: Vec::new(),
             bad_segments: Vec::new(),
@@ -95,12 +98,17 @@ impl Site {
                 Err(error) => self.root_faults.push(error),
             }
         }
+        let mut bad_slots = Vec::new();
         for copy in copies.slots {
             match copy {
                 Ok(slot) if self.slot.is_none_or(|best| best.sequence < slot.sequence) => self.slot = Some(slot),
                 Ok(_) => {}
-                Err(error) => self.root_faults.push(error),
+                Err(error) => bad_slots.push(error),
             }
+        }
+        match self.slot {
+            Some(_) => self.torn_slot = bad_slots.pop(),
+            None => self.root_faults.append(&mut bad_slots),
         }
     }
 
@@ -109,7 +117,7 @@ impl Site {
         for file_name in &self.names {
             let FileName::Segment(number) = name::parse(file_name) else { continue };
             let admitted = match id {
-                Some(id) => chain::admit(&*self.medium, file_name, number, id),
+                Some(id) => chain::admit(&*self.medium, Access::Read, file_name, number, id),
                 None => self.open_any(file_name),
             };
             match admitted {
@@ -144,7 +152,7 @@ impl Site {
 
     fn read_chain(&mut self) {
         let (Some(id), Some(slot)) = (self.id(), self.slot_or_guess()) else { return };
-        match chain::assemble(&*self.medium, id, &slot) {
+        match chain::assemble(&*self.medium, Access::Read, id, &slot) {
             Ok(chain) => self.chain = Some(chain),
             Err(error) => self.chain_fault = Some(error),
         }

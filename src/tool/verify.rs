@@ -89,6 +89,7 @@ fn check_root(site: &Site, findings: &mut Findings) {
         false => command("salvage", &site.directory, "OUT"),
     };
     findings.faults.extend(site.root_faults.iter().map(|fault| fault.clone().advise(next.clone())));
+    findings.notes.extend(site.torn_slot.iter().map(|slot| slot.clone().advise(next.clone())));
 }
 
 fn check_history(site: &Site, findings: &mut Findings) -> Result<()> {
