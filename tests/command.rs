@@ -1,7 +1,12 @@
 //! The command does what its help says: each verb on a real directory, run as a real process.
 
 #![cfg(feature = "cli")]
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by them, also in its helpers")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by them, also in its helpers"
+)]
 #![allow(clippy::disallowed_methods, reason = "files are prepared and damaged from outside")]
 
 use std::fs;
@@ -248,7 +253,10 @@ fn verify_names_file_offset_position_and_the_next_command_for_every_fault() {
         assert!(next.starts_with("everlog salvage "), "{next}");
     }
     let text = out(&run_at(&directory, "verify", &[]));
-    assert!(text.contains(&file) && text.contains("record 12") && text.contains("next: everlog salvage"), "{text}");
+    assert!(
+        text.contains(&file) && text.contains("record 12") && text.contains("next: everlog salvage"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -260,7 +268,11 @@ fn verify_finds_a_bad_root_copy_a_bad_header_and_strange_files() {
     bytes[4096 + 40] ^= 1;
     fs::write(&root, bytes).unwrap();
     let found = json(&run_at(&directory, "verify", &["--json"]));
-    assert!(found.iter().any(|line| line["level"] == "fault" && line["file"] == "journal" && line["offset"] == 4096));
+    assert!(
+        found
+            .iter()
+            .any(|line| line["level"] == "fault" && line["file"] == "journal" && line["offset"] == 4096)
+    );
     assert!(found.iter().any(|line| line["level"] == "note" && line["file"] == "notes.txt"));
     let segment = &segments(&directory)[0];
     let mut bytes = fs::read(segment).unwrap();
@@ -282,14 +294,25 @@ fn salvage_brings_back_the_prefix_as_a_journal_and_the_rest_as_lines() {
     let output = run_at(&directory, "salvage", &[copy.to_str().unwrap()]);
     assert_eq!(code(&output), 0, "{}", err(&output));
     assert!(out(&output).contains("27 whole records beyond the hole"), "{}", out(&output));
-    assert_eq!(json(&run_at(&copy, "log", &["--json"])), times[..11], "positions, times and payloads are the old ones");
+    assert_eq!(
+        json(&run_at(&copy, "log", &["--json"])),
+        times[..11],
+        "positions, times and payloads are the old ones"
+    );
     assert_eq!(code(&run_at(&copy, "verify", &[])), 0);
     let beyond = fs::read_to_string(copy.join("beyond.jsonl")).unwrap();
     let beyond: Vec<Value> = beyond.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let lost = [12, 30];
-    let expected: Vec<Value> = (12..=40).filter(|number| !lost.contains(number)).map(|number| format!("1:{number}").into()).collect();
+    let expected: Vec<Value> = (12..=40)
+        .filter(|number| !lost.contains(number))
+        .map(|number| format!("1:{number}").into())
+        .collect();
     assert_eq!(beyond.iter().map(|line| line["position"].clone()).collect::<Vec<_>>(), expected);
-    assert!(beyond.iter().all(|line| line["file"].is_string() && line["offset"].is_u64() && line["time"].is_string()));
+    assert!(
+        beyond
+            .iter()
+            .all(|line| line["file"].is_string() && line["offset"].is_u64() && line["time"].is_string())
+    );
     assert_eq!(tree(&directory), before, "the damaged directory is as it was");
     assert_eq!(append(&copy, "goes on\n", &[]).stdout, b"12\n");
     assert_eq!(code(&run_at(&directory, "salvage", &[copy.to_str().unwrap()])), 2, "OUT is not empty");

@@ -84,7 +84,10 @@ fn check(name: &str, directory: &Path, out: &Path, all: &[Value], expected: i32)
     let mut seen: BTreeSet<&str> = prefix.iter().filter_map(|record| record["position"].as_str()).collect();
     for record in &beyond {
         let position = record["position"].as_str().expect("a position");
-        assert!(known.contains(position) && seen.insert(position), "{name}: {position} twice or from nowhere");
+        assert!(
+            known.contains(position) && seen.insert(position),
+            "{name}: {position} twice or from nowhere"
+        );
     }
     // A frame of one transaction is the most that one changed byte can take.
     let lost = all.len() - seen.len();
@@ -101,7 +104,8 @@ fn any_change_in_any_file_is_found_and_what_is_whole_comes_back() {
     let mut case = 0;
     let mut damaged = |name: &str, expected: i32, damage: &dyn Fn(&Path)| {
         case += 1;
-        let (directory, out) = (home.path().join(format!("case-{case}")), home.path().join(format!("out-{case}")));
+        let (directory, out) =
+            (home.path().join(format!("case-{case}")), home.path().join(format!("out-{case}")));
         copy(&sound, &directory);
         damage(&directory);
         check(name, &directory, &out, &all, expected);
@@ -128,7 +132,9 @@ fn any_change_in_any_file_is_found_and_what_is_whole_comes_back() {
             damaged(&format!("roll seal of {index}"), 1, &flip(32 * 1024 - 4096 + 30));
         }
         let path = |directory: &Path| directory.join(&file);
-        damaged(&format!("{index} removed"), 1, &|directory| fs::remove_file(path(directory)).expect("removed"));
+        damaged(&format!("{index} removed"), 1, &|directory| {
+            fs::remove_file(path(directory)).expect("removed")
+        });
         damaged(&format!("{index} cut short"), 1, &|directory| {
             let bytes = fs::read(path(directory)).expect("reads");
             fs::write(path(directory), &bytes[..9000]).expect("writes");

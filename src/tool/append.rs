@@ -27,7 +27,7 @@ const RECORD_BYTES_MAX: u64 = 16 * 1024 * 1024;
 #[derive(Debug, Args)]
 pub(crate) struct Append {
     /// The journal's directory; created if it is missing
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// Where the lines come from; standard input if not given
     file: Option<PathBuf>,
     /// Spread the lines over this many threads, whose commits share syncs; their order is then not that of the lines
@@ -87,12 +87,14 @@ pub(crate) fn run(args: &Append, form: Form) -> Outcome {
     Ok(Verdict::Well)
 }
 
-fn open(dir: &Path) -> Outcome<Journal> {
+/// Opens a journal of raw records; others are refused (J15).
+pub(crate) fn open(dir: &Path) -> Outcome<Journal> {
     Options::new().open(dir).map_err(|error| {
         Stop::Failed(match error.kind() {
             ErrorKind::WrongType => {
                 let what = format!("{}; lines are appended to journals of raw records only", error.what());
-                Error::new(ErrorKind::WrongType, what).advise("append with the application; nothing was changed")
+                Error::new(ErrorKind::WrongType, what)
+                    .advise("append with the application; nothing was changed")
             }
             _ => with_next(error, dir),
         })
@@ -137,8 +139,10 @@ impl Lines {
         }
         if line.len() as u64 > RECORD_BYTES_MAX {
             let kind = ErrorKind::TooLarge { actual: line.len() as u64, max: RECORD_BYTES_MAX };
-            let what = format!("line {} of {} is longer than {RECORD_BYTES_MAX} bytes", self.number, self.name);
-            let next = "split the line; the lines before it are in the journal, this one and those after it are not";
+            let what =
+                format!("line {} of {} is longer than {RECORD_BYTES_MAX} bytes", self.number, self.name);
+            let next =
+                "split the line; the lines before it are in the journal, this one and those after it are not";
             return Err(Error::new(kind, what).advise(next).into());
         }
         Ok(Some(line))
@@ -247,5 +251,7 @@ fn join(thread: thread::JoinHandle<Outcome<()>>) -> Outcome<()> {
 
 fn panicked() -> Stop {
     let what = "a thread of the command panicked";
-    Stop::Failed(Error::new(ErrorKind::Closed, what).advise("please report this; what was printed is durable"))
+    Stop::Failed(
+        Error::new(ErrorKind::Closed, what).advise("please report this; what was printed is durable"),
+    )
 }

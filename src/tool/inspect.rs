@@ -22,7 +22,7 @@ use crate::tool::site::Site;
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
     /// The journal's directory
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
 }
 
 /// One segment file.
@@ -134,9 +134,9 @@ fn identity(output: &mut Output, site: &Site) -> Outcome<()> {
 fn holder(site: &Site) -> Option<String> {
     let note = lease::holder(&*site.medium)?;
     let process: Option<u32> = note.split_whitespace().nth(1).and_then(|word| word.parse().ok());
-    let running = process.filter(|_| cfg!(target_os = "linux")).map(|process| {
-        std::path::Path::new("/proc").join(process.to_string()).exists()
-    });
+    let running = process
+        .filter(|_| cfg!(target_os = "linux"))
+        .map(|process| std::path::Path::new("/proc").join(process.to_string()).exists());
     Some(match running {
         Some(true) => format!("{note}, a process of that number is running"),
         Some(false) => format!("{note}, no longer running"),
@@ -204,7 +204,15 @@ fn segments(output: &mut Output, site: &Site) -> Outcome<()> {
         let number = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
         let (capacity, ends) = (bytes(segment.capacity), segment.ends.clone());
         let (first, last) = (number(segment.first), number(segment.last));
-        vec![segment.file.clone(), capacity, segment.state.to_owned(), first, last, segment.begins.clone(), ends]
+        vec![
+            segment.file.clone(),
+            capacity,
+            segment.state.to_owned(),
+            first,
+            last,
+            segment.begins.clone(),
+            ends,
+        ]
     };
     let header = ["file", "size", "state", "first", "last", "begins", "ends"];
     output.table(&header, shown.iter().map(row).collect(), &[1, 3, 4])

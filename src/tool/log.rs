@@ -24,7 +24,7 @@ const SHOWN_CHARACTERS: usize = 160;
 #[derive(Debug, Args)]
 pub(crate) struct Log {
     /// The journal's directory
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// Start here: position 1:42, record 42, time 2026-11-19T18:00:00Z, span "2h ago" or pin:NAME
     #[arg(long, value_name = "WHEN")]
     from: Option<When>,

@@ -47,7 +47,9 @@ pub(crate) fn next_whole(segment: &SegmentFile, from: u64, end: u64) -> Result<O
 fn whole_at(segment: &SegmentFile, offset: u64, end: u64) -> Result<Option<LooseFrame>> {
     let head = read_range(&*segment.file, &segment.name, offset, frame::HEADER_BYTES as u64)?;
     // A frame of a newer format cannot be told from here; it is passed over like any other bytes.
-    let Ok(Some((header, _))) = FrameHeader::decode(&head, segment.birth.salt, offset) else { return Ok(None) };
+    let Ok(Some((header, _))) = FrameHeader::decode(&head, segment.birth.salt, offset) else {
+        return Ok(None);
+    };
     if header.kind != FrameKind::Data || header.frame_bytes() > end - offset {
         return Ok(None);
     }

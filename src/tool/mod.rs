@@ -1,14 +1,16 @@
 //! The operator's hands: the `everlog` command, verb by verb. Works without the application's types.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{Error, ErrorKind};
-use crate::tool::outcome::{Outcome, Stop, tell};
+use crate::tool::outcome::{Outcome, Stop, command, quoted, tell};
 use crate::tool::render::{Form, Output};
 
 mod append;
+mod beyond;
 mod demo;
 mod inspect;
 mod log;
@@ -61,10 +63,29 @@ enum Verb {
     Man(pages::ManPage),
 }
 
+impl Verb {
+    /// The journal's directory.
+    fn directory(&self) -> Option<&Path> {
+        match self {
+            Verb::Inspect(args) => Some(&args.dir),
+            Verb::Verify(args) => Some(&args.dir),
+            Verb::Log(args) => Some(&args.dir),
+            Verb::Stats(args) => Some(&args.dir),
+            Verb::Recover(args) => Some(&args.dir),
+            Verb::Salvage(args) => Some(&args.dir),
+            Verb::Append(args) => Some(&args.dir),
+            Verb::Pin(args) => Some(&args.dir),
+            Verb::Snapshot(args) => Some(&args.dir),
+            Verb::Compact(args) => Some(&args.dir),
+            Verb::Demo(_) | Verb::DemoWriter(_) | Verb::Completions(_) | Verb::Man(_) => None,
+        }
+    }
+}
+
 /// Runs the command with the arguments of this process.
 pub fn main() -> ExitCode {
-    let command = pages::with_groups(Cli::command());
-    let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let definition = pages::with_groups(Cli::command());
+    let parsed = definition.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
@@ -75,8 +96,9 @@ pub fn main() -> ExitCode {
         Err(stop) => {
             if let Stop::Failed(error) = &stop {
                 let mut output = Output::new(form);
+                let error = cli.verb.directory().map_or(error.clone(), |dir| in_words_of(error, dir));
                 // Nobody is left to hear of an error here.
-                let _unheard = tell(&mut output, "error", error).and_then(|()| output.flush());
+                let _unheard = tell(&mut output, "error", &error).and_then(|()| output.flush());
             }
             stop.code()
         }
@@ -99,6 +121,19 @@ fn run(verb: &Verb, form: Form) -> Outcome {
         Verb::Append(args) => append::run(args, form),
         Verb::Completions(args) => pages::completions(args),
         Verb::Man(_) => pages::man(),
+    }
+}
+
+/// Makes the library's advice, which is for programs, a command for this directory.
+fn in_words_of(error: &Error, dir: &Path) -> Error {
+    match error.next() {
+        Some(next) if next.contains(" DIR") => error.clone().advise(next.replace("DIR", &quoted(dir))),
+        next if *error.kind() == ErrorKind::Damaged
+            && next.is_none_or(|next| !next.starts_with("everlog ")) =>
+        {
+            error.clone().advise(command("verify", dir, ""))
+        }
+        _ => error.clone(),
     }
 }
 

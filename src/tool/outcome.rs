@@ -174,7 +174,9 @@ pub(crate) fn usage(what: impl Into<String>, next: impl Into<String>) -> Stop {
 pub(crate) fn with_next(error: Error, directory: &Path) -> Error {
     let next = match error.kind() {
         ErrorKind::Damaged => command("verify", directory, ""),
-        ErrorKind::Held => format!("{} to see who, or close it there first", command("inspect", directory, "")),
+        ErrorKind::Held => {
+            format!("{} to see who, or close it there first", command("inspect", directory, ""))
+        }
         ErrorKind::Missing => format!("check the path, or mount the disk: ls {}", quoted(directory)),
         _ => return error,
     };

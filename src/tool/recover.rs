@@ -17,7 +17,7 @@ use crate::tool::verify::{gather, torn_note};
 #[derive(Debug, Args)]
 pub(crate) struct Recover {
     /// The journal's directory
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// Only say what would be cut; change nothing
     #[arg(long)]
     dry_run: bool,
@@ -52,7 +52,11 @@ pub(crate) fn run(args: &Recover, form: Form) -> Outcome {
     let options = Options::new().must_exist().face(Face::any());
     let journal = options.open(&args.dir).map_err(|error| match error.kind() {
         ErrorKind::Damaged => {
-            let next = format!("{}, then {}", command("verify", &args.dir, ""), command("salvage", &args.dir, "OUT"));
+            let next = format!(
+                "{}, then {}",
+                command("verify", &args.dir, ""),
+                command("salvage", &args.dir, "OUT")
+            );
             error.advise(next)
         }
         _ => with_next(error, &args.dir),

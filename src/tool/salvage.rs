@@ -12,29 +12,27 @@ use crate::journal::chain::Ending;
 use crate::journal::options::{FACE_RAW, Face};
 use crate::journal::root::{Creation, Identity, RootFile, Slot};
 use crate::journal::summary::{Summary, decode_own};
-use crate::journal::{Options, Record, spare};
+use crate::journal::{Options, spare};
 use crate::medium::name::{self, ROOT};
-use crate::medium::{Access, Disk, Medium, MediumFile, Presence, read_range, write_all};
+use crate::medium::{Access, Disk, Medium, Presence, read_range, write_all};
 use crate::position::{Epoch, Lsn, Position};
 use crate::segment::reader::SegmentFile;
 use crate::segment::{BLOCK_BYTES, FRAMES_OFFSET};
 use crate::snapshot::list::{self, SnapshotList};
-use crate::tool::loose::{self, LooseFrame};
+use crate::tool::beyond::{self, BEYOND, Kept};
 use crate::tool::outcome::{Outcome, Verdict, command, with_next};
 use crate::tool::render::{Form, Output, plural, progress};
-use crate::tool::show::{Payloads, Shown};
+use crate::tool::show::Payloads;
 use crate::tool::site::Site;
-use crate::tool::walk::{self, Keep, each_record};
+use crate::tool::walk::{self, Keep};
 
-/// The whole records that are not part of the salvaged history.
-const BEYOND: &str = "beyond.jsonl";
 const CHUNK_BYTES: u64 = 1024 * 1024;
 
 /// Copy what is whole to OUT: the history before the first hole as a journal, whole records beyond it as JSON Lines
 #[derive(Debug, Args)]
 pub(crate) struct Salvage {
     /// The damaged journal's directory; it is not changed
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// Where the copy goes: missing or empty
     out: PathBuf,
 }
@@ -60,9 +58,9 @@ pub(crate) fn run(args: &Salvage, form: Form) -> Outcome {
     let plan = plan(&site)?;
     let slot = copy_segments(&plan, &site, &*out)?;
     let snapshots = copy_snapshots(&site, &plan, &*out)?;
-    let (records_beyond, newest) = write_beyond(&site, &plan, &*out)?;
-    publish(&plan, slot.raised(newest, plan.keep.last), &*out)?;
-    let last = settle(&args.out, plan.keep.last)?;
+    let (records_beyond, newest) = beyond::write(&site, &plan.kept, &*out)?;
+    publish(&plan, slot.raised(newest, plan.kept.keep.last), &*out)?;
+    let last = settle(&args.out, plan.kept.keep.last)?;
     let salvaged = Salvaged {
         out: args.out.display().to_string(),
         last: last.to_string(),
@@ -73,7 +71,7 @@ pub(crate) fn run(args: &Salvage, form: Form) -> Outcome {
         snapshots,
         next: command("verify", &args.out, ""),
     };
-    print(&mut output, &salvaged, &site, plan.keep.last)?;
+    print(&mut output, &salvaged, &site, plan.kept.keep.last)?;
     output.flush()?;
     Ok(Verdict::Well)
 }
@@ -85,7 +83,8 @@ fn empty_place(out: &Path) -> Result<Disk> {
         return Ok(disk);
     }
     let what = format!("{} is not empty", out.display());
-    Err(Error::new(ErrorKind::Input, what).advise("name a directory that is missing or empty; nothing was changed"))
+    Err(Error::new(ErrorKind::Input, what)
+        .advise("name a directory that is missing or empty; nothing was changed"))
 }
 
 /// What goes where, decided before anything is written.
@@ -94,9 +93,7 @@ struct Plan {
     slot: Slot,
     /// Segments to copy: how far, and whether their end with the roll seal too.
     copies: Vec<(SegmentFile, u64, Tail)>,
-    keep: Keep,
-    /// Where the scan for records beyond starts.
-    hole: Option<(u64, u64)>,
+    kept: Kept,
 }
 
 /// Whether a segment is copied with what stands in its roll seal slot.
@@ -134,7 +131,8 @@ fn plan(site: &Site) -> Result<Plan> {
         .with_horizon(horizon, time, number, salt)
         .raised(floor_epoch, keep.last)
         .moved_to(newest);
-    Ok(Plan { identity, slot, copies, keep, hole })
+    let payloads = Payloads::of(&identity.creation);
+    Ok(Plan { identity, slot, copies, kept: Kept { keep, hole, payloads } })
 }
 
 /// Who the journal is; without a root what segments and snapshots tell.
@@ -144,8 +142,12 @@ fn identity(site: &Site) -> Result<Identity> {
     }
     let id = site.id().or_else(|| site.snapshots.first().map(|list| list.journal_id));
     let id = id.ok_or_else(|| {
-        Error::damaged(ROOT, 0, "neither the root file nor any segment or snapshot says which journal this is")
-            .advise("restore the directory from a backup")
+        Error::damaged(
+            ROOT,
+            0,
+            "neither the root file nor any segment or snapshot says which journal this is",
+        )
+        .advise("restore the directory from a backup")
     })?;
     let defaults = Options::new().limits;
     let told = site.snapshots.first();
@@ -184,7 +186,8 @@ fn copy_segments(plan: &Plan, site: &Site, out: &dyn Medium) -> Result<Slot> {
     let number = site.slot.map_or(1, |slot| slot.first_segment);
     let capacity = plan.identity.creation.segment_bytes_min;
     let salt = spare::make(out, plan.identity.id, number, capacity)?.birth.salt;
-    let slot = Slot::first(number, salt).with_horizon(plan.slot.horizon(), plan.slot.horizon_time, number, salt);
+    let slot =
+        Slot::first(number, salt).with_horizon(plan.slot.horizon(), plan.slot.horizon_time, number, salt);
     Ok(slot.raised(plan.slot.epoch(), plan.slot.floor()))
 }
 
@@ -229,7 +232,8 @@ fn copy_snapshots(site: &Site, plan: &Plan, out: &dyn Medium) -> Result<u64> {
     let mut runs = BTreeSet::new();
     let mut lists: Vec<&SnapshotList> = Vec::new();
     for found in &site.snapshots {
-        let inside = found.position.lsn >= plan.slot.horizon().lsn && found.position.lsn <= plan.keep.last;
+        let inside =
+            found.position.lsn >= plan.slot.horizon().lsn && found.position.lsn <= plan.kept.keep.last;
         if inside && list::verify(&*site.medium, found).is_ok() {
             runs.extend(found.runs.iter().map(|run| run.id));
             lists.push(found);
@@ -261,84 +265,6 @@ fn copy_file(site: &Site, file_name: &str, out: &dyn Medium) -> Result<()> {
         }
         write_all(&*copy, file_name, &bytes, at)?;
         at += bytes.len() as u64;
-    }
-}
-
-/// One record beyond the hole, and where it stands.
-#[derive(Serialize)]
-struct Beyond<'a> {
-    #[serde(flatten)]
-    record: Shown,
-    file: &'a str,
-    offset: u64,
-}
-
-/// Writes every whole record after the kept history, each once, wherever it stands. Returns how many there are, and
-/// the newest epoch among them.
-fn write_beyond(site: &Site, plan: &Plan, out: &dyn Medium) -> Result<(u64, Epoch)> {
-    let payloads = Payloads::of(&plan.identity.creation);
-    let mut seen = BTreeSet::new();
-    let mut lines = Lines { out, file: None, bytes: 0, records: 0 };
-    let mut newest = Epoch::ZERO;
-    for (number, segment) in &site.segments {
-        let mut from = match plan.hole {
-            Some((hole, _)) if *number < hole => continue,
-            Some((hole, end)) if *number == hole => end,
-            _ => FRAMES_OFFSET,
-        };
-        while let Some(frame) = loose::next_whole(segment, from, u64::MAX)? {
-            let header = &frame.header;
-            from = header.next_offset();
-            let copied = header.next_lsn().before() <= plan.keep.last && header.epoch <= plan.keep.epoch;
-            if !copied && seen.insert((header.epoch, header.first_lsn)) {
-                newest = newest.max(header.epoch);
-                lines.write(&frame, &segment.name, payloads)?;
-            }
-        }
-    }
-    lines.finish().map(|records| (records, newest))
-}
-
-/// The file of records beyond, created with the first of them.
-struct Lines<'a> {
-    out: &'a dyn Medium,
-    file: Option<Arc<dyn MediumFile>>,
-    bytes: u64,
-    records: u64,
-}
-
-impl Lines<'_> {
-    fn write(&mut self, frame: &LooseFrame, segment: &str, payloads: Payloads) -> Result<()> {
-        let mut text = String::new();
-        let mut failed = None;
-        let records = &mut self.records;
-        each_record(&frame.header, &frame.body, &mut |lsn, view| {
-            let record = Shown::of(&Record::of(Position::new(frame.header.epoch, lsn), view), payloads);
-            match serde_json::to_string(&Beyond { record, file: segment, offset: frame.header.offset }) {
-                Ok(line) => text.push_str(&line),
-                Err(error) => failed = Some(error),
-            }
-            text.push('\n');
-            *records += 1;
-        });
-        if let Some(error) = failed {
-            return Err(Error::new(ErrorKind::Input, format!("cannot be shown as JSON: {error}")));
-        }
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => self.out.create(BEYOND).map_err(|error| Error::io("create", BEYOND, error))?,
-        };
-        write_all(&*file, BEYOND, text.as_bytes(), self.bytes)?;
-        self.bytes += text.len() as u64;
-        self.file = Some(file);
-        Ok(())
-    }
-
-    fn finish(self) -> Result<u64> {
-        if let Some(file) = self.file {
-            file.sync().map_err(|error| Error::io("sync", BEYOND, error))?;
-        }
-        Ok(self.records)
     }
 }
 

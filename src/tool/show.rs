@@ -96,12 +96,9 @@ fn value(record: &Record, payloads: Payloads) -> Option<Value> {
     if record.kind == RecordKind::Event && payloads == Payloads::Binary {
         return None;
     }
-    if record.kind == RecordKind::Event && payloads == Payloads::Json {
-        if let Some(value) = text.and_then(|text| serde_json::from_str(text).ok()) {
-            return Some(value);
-        }
-    }
-    text.map(|text| Value::String(text.to_owned()))
+    let is_json = record.kind == RecordKind::Event && payloads == Payloads::Json;
+    let parsed = text.filter(|_| is_json).and_then(|text| serde_json::from_str(text).ok());
+    parsed.or_else(|| text.map(|text| Value::String(text.to_owned())))
 }
 
 /// What everlog itself recorded.

@@ -101,7 +101,9 @@ impl Site {
         let mut bad_slots = Vec::new();
         for copy in copies.slots {
             match copy {
-                Ok(slot) if self.slot.is_none_or(|best| best.sequence < slot.sequence) => self.slot = Some(slot),
+                Ok(slot) if self.slot.is_none_or(|best| best.sequence < slot.sequence) => {
+                    self.slot = Some(slot)
+                }
                 Ok(_) => {}
                 Err(error) => bad_slots.push(error),
             }
@@ -209,8 +211,14 @@ impl Site {
 
 fn nothing_of_ours(directory: &Path, names: &[String]) -> Error {
     match names.is_empty() {
-        true => Error::new(ErrorKind::Missing, format!("{} is empty: there is no journal in it", directory.display()))
-            .advise(format!("check the path, or mount the disk; {} creates one", command("append", directory, ""))),
+        true => Error::new(
+            ErrorKind::Missing,
+            format!("{} is empty: there is no journal in it", directory.display()),
+        )
+        .advise(format!(
+            "check the path, or mount the disk; {} creates one",
+            command("append", directory, "")
+        )),
         false => Error::new(ErrorKind::NotAJournal, format!("{} holds no journal", directory.display()))
             .advise("check the path; nothing was changed"),
     }

@@ -19,7 +19,7 @@ const BAR_WIDTH: u64 = 40;
 #[derive(Debug, Args)]
 pub(crate) struct Stats {
     /// The journal's directory
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
 }
 
 /// What was counted.
@@ -45,7 +45,8 @@ pub(crate) fn run(args: &Stats, form: Form) -> Outcome {
     let mut output = Output::new(form);
     let journal = open_for_reading(&args.dir)?;
     let status = journal.status();
-    let mut counts = Counts { segments: status.segments, segment_bytes: status.segment_bytes, ..Counts::default() };
+    let mut counts =
+        Counts { segments: status.segments, segment_bytes: status.segment_bytes, ..Counts::default() };
     let bar = progress(journal.position().lsn.get() - journal.horizon().lsn.get(), "counting");
     let mut times: Vec<u64> = Vec::new();
     let mut width = 1;
@@ -120,12 +121,15 @@ fn print(output: &mut Output, counts: &Counts) -> Outcome<()> {
         ("  clock steps", count(counts.clock_steps)),
         ("transactions", count(counts.transactions)),
         ("payload", bytes(counts.payload_bytes)),
-        ("  smallest, average, largest", format!(
-            "{}, {}, {}",
-            bytes(counts.payload_bytes_min),
-            bytes(average),
-            bytes(counts.payload_bytes_max)
-        )),
+        (
+            "  smallest, average, largest",
+            format!(
+                "{}, {}, {}",
+                bytes(counts.payload_bytes_min),
+                bytes(average),
+                bytes(counts.payload_bytes_max)
+            ),
+        ),
         ("segments", format!("{}, {}", counts.segments, bytes(counts.segment_bytes))),
         ("first record", counts.first.clone().unwrap_or_else(|| "-".to_owned())),
         ("last record", counts.last.clone().unwrap_or_else(|| "-".to_owned())),
@@ -140,11 +144,15 @@ fn print(output: &mut Output, counts: &Counts) -> Outcome<()> {
 fn plot(output: &mut Output, bars: &[u64], width: u64, first: Timestamp) -> Outcome<()> {
     let most = bars.iter().copied().max().unwrap_or(0).max(1);
     let each = std::time::Duration::from_micros(width);
-    output.line(format!("\nrecords per {}, from {first}", if width < 100_000 { format!("{} us", count(width)) } else { span(each) }))?;
+    output.line(format!(
+        "\nrecords per {}, from {first}",
+        if width < 100_000 { format!("{} us", count(width)) } else { span(each) }
+    ))?;
     for (index, bar) in bars.iter().enumerate() {
         let filled = (bar * BAR_WIDTH).div_ceil(most) as usize;
         let after = span(std::time::Duration::from_micros(width * index as u64));
-        output.line(format!("{:>12} {} {}", format!("+{after}"), "#".repeat(filled), count(*bar)).trim_end())?;
+        output
+            .line(format!("{:>12} {} {}", format!("+{after}"), "#".repeat(filled), count(*bar)).trim_end())?;
     }
     Ok(())
 }

@@ -19,14 +19,14 @@ use crate::tool::when::{When, parse_bytes, parse_span};
 #[derive(Debug, Args)]
 pub(crate) struct Snapshot {
     /// The journal's directory
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
 }
 
 /// Remove history older than asked for; pinned positions stay
 #[derive(Debug, Args)]
 pub(crate) struct Compact {
     /// The journal's directory
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// Keep every instant as far back as this: 90s, 15m, 2h, 7d
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     keep_age: Option<Duration>,
@@ -42,7 +42,7 @@ pub(crate) struct Compact {
 #[derive(Debug, Args)]
 pub(crate) struct PinVerb {
     /// The journal's directory
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// The pin's name; without it all pins are listed
     name: Option<String>,
     /// What it keeps; the last record if not given
@@ -81,7 +81,9 @@ fn only_raw(dir: &Path, verb: &str) -> Outcome<()> {
         "the journal holds events of the type {:?}: only the application that folds them can {verb} it",
         creation.type_name
     );
-    Err(Error::new(ErrorKind::WrongType, what).advise(format!("call {verb}() in the application; nothing was changed")).into())
+    Err(Error::new(ErrorKind::WrongType, what)
+        .advise(format!("call {verb}() in the application; nothing was changed"))
+        .into())
 }
 
 pub(crate) fn snapshot(args: &Snapshot, form: Form) -> Outcome {
@@ -212,7 +214,8 @@ fn list(pins: &[Pin], output: &mut Output) -> Outcome<()> {
     if output.is_json() {
         for pin in pins {
             let (position, time) = (pin.position.to_string(), pin.time.to_string());
-            let line = serde_json::json!({ "pin": pin.name, "position": position, "time": time, "note": pin.note });
+            let line =
+                serde_json::json!({ "pin": pin.name, "position": position, "time": time, "note": pin.note });
             output.json(&line)?;
         }
         return Ok(());
@@ -220,6 +223,41 @@ fn list(pins: &[Pin], output: &mut Output) -> Outcome<()> {
     if pins.is_empty() {
         return output.line("no pins");
     }
-    let row = |pin: &Pin| vec![clean(&pin.name), pin.position.to_string(), pin.time.to_string(), clean(&pin.note)];
+    let row =
+        |pin: &Pin| vec![clean(&pin.name), pin.position.to_string(), pin.time.to_string(), clean(&pin.note)];
     output.table(&["pin", "position", "time", "note"], pins.iter().map(row).collect(), &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::tool::outcome::Stop;
+
+    fn refusal<T>(outcome: Outcome<T>) -> Error {
+        match outcome {
+            Err(Stop::Failed(error)) => error,
+            _ => panic!("not refused"),
+        }
+    }
+
+    #[test]
+    fn journals_of_typed_events_are_left_to_their_application() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("typed");
+        let face = Face { kind: Some(1), type_name: "bank".to_owned(), codec: 1, type_version: 1 };
+        Options::new().face(face).open(&dir).unwrap().close().unwrap();
+        let compact = Compact { dir: dir.clone(), keep_age: None, keep_bytes: Some(1), dry_run: false };
+        for refused in [
+            refusal(snapshot(&Snapshot { dir: dir.clone() }, Form::Json)),
+            refusal(self::compact(&compact, Form::Json)),
+            refusal(crate::tool::append::open(&dir)),
+        ] {
+            assert_eq!(*refused.kind(), ErrorKind::WrongType);
+            assert!(refused.what().contains("bank"), "{refused}");
+            assert!(refused.next().is_some_and(|next| next.contains("application")), "{refused}");
+        }
+        let open = Options::new().must_exist().face(Face::any()).open(&dir).unwrap();
+        assert_eq!(open.report().replayed, 0, "nothing was appended");
+    }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::error::{Error, ErrorKind, Result};
 use crate::medium::name::{self, FileName};
 use crate::position::Lsn;
-use crate::snapshot::list;
+use crate::snapshot::{Reading, Run, RunInfo, list};
 use crate::tool::outcome::{Outcome, Trouble, Verdict, command, place, quoted};
 use crate::tool::render::{Colour, Form, Output, bytes, clean, count, paint, plural, progress};
 use crate::tool::site::Site;
@@ -21,7 +21,7 @@ const LOOKS_MAX: usize = 3;
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// The journal's directory
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
 }
 
 /// All that was found.
@@ -72,11 +72,13 @@ pub(crate) fn gather(site: &Site) -> Result<Findings> {
     findings.faults.extend(site.bad_segments.iter().cloned());
     check_history(site, &mut findings)?;
     check_snapshots(site, &mut findings)?;
+    check_rollbacks(site, &mut findings);
     check_place(site, &mut findings);
     let salvage = command("salvage", &site.directory, "OUT");
     for fault in &mut findings.faults {
         // The library's own advice is for programs that open; here it becomes a command.
-        if fault.next().is_none_or(|next| !next.starts_with("everlog ")) {
+        let is_command = |next: &str| next.starts_with("everlog ") || next.starts_with("restore this file");
+        if !fault.next().is_some_and(is_command) {
             *fault = fault.clone().advise(salvage.clone());
         }
     }
@@ -140,6 +142,7 @@ fn add(faults: &mut Vec<Error>, fault: Error) {
 fn check_snapshots(site: &Site, findings: &mut Findings) -> Result<()> {
     let horizon = site.slot.map_or(Lsn::ZERO, |slot| slot.horizon().lsn);
     let bar = progress(site.snapshots.len() as u64, "snapshots");
+    findings.snapshots += site.bad_snapshots.len() as u64;
     let mut good_at_horizon = horizon == Lsn::ZERO;
     let mut bad: Vec<(Lsn, Error)> = Vec::new();
     for found in &site.snapshots {
@@ -157,10 +160,12 @@ fn check_snapshots(site: &Site, findings: &mut Findings) -> Result<()> {
     };
     bad.extend(site.bad_snapshots.iter().map(|error| (below(error), error.clone())));
     for (lsn, error) in bad {
-        findings.snapshots += 1;
         let next = match lsn == horizon && horizon > Lsn::ZERO {
             true => "restore this file from a backup: the log before it was compacted away".to_owned(),
-            false => format!("{} (the log is still there, so nothing is lost)", command("snapshot", &site.directory, "")),
+            false => format!(
+                "{} (the log is still there, so nothing is lost)",
+                command("snapshot", &site.directory, "")
+            ),
         };
         add(&mut findings.faults, error.advise(next));
     }
@@ -169,6 +174,20 @@ fn check_snapshots(site: &Site, findings: &mut Findings) -> Result<()> {
         findings.faults.push(Error::new(ErrorKind::Damaged, what).at_lsn(horizon));
     }
     Ok(())
+}
+
+/// The states that rollbacks returned to are part of the log while their records are.
+fn check_rollbacks(site: &Site, findings: &mut Findings) {
+    let horizon = site.slot.map_or(Lsn::ZERO, |slot| slot.horizon().lsn);
+    let Some(id) = site.id() else { return };
+    let needed: Vec<(Lsn, RunInfo)> = findings.walked.rollbacks.clone();
+    for (lsn, info) in needed.into_iter().filter(|(lsn, _)| *lsn > horizon) {
+        let run = Run::open(&*site.medium, &info, id, Reading::Read);
+        if let Err(error) = run.and_then(|run| run.verify()) {
+            let next = "restore this file from a backup: a rollback needs it".to_owned();
+            add(&mut findings.faults, error.at_lsn(lsn).advise(next));
+        }
+    }
 }
 
 fn check_place(site: &Site, findings: &mut Findings) {
@@ -186,7 +205,11 @@ fn check_place(site: &Site, findings: &mut Findings) {
         if let Some(mode) = mode_beyond_owner(site, name) {
             let path = if name == "." { site.directory.clone() } else { site.directory.join(name) };
             let next = format!("chmod go-rwx {}", quoted(&path));
-            findings.notes.push(note(format!("others than the owner may reach it (mode {mode:o})"), name, next));
+            findings.notes.push(note(
+                format!("others than the owner may reach it (mode {mode:o})"),
+                name,
+                next,
+            ));
         }
     }
     for number in site.chain.iter().flat_map(|chain| &chain.unused) {
@@ -245,12 +268,14 @@ fn print(output: &mut Output, findings: &Findings, site: &Site) -> Outcome<()> {
         number => format!("; {} stand whole beyond the first hole", plural(number, "record")),
     };
     let faults = findings.faults.len() as u64;
-    let text = format!("{}; whole up to record {}{beyond}", plural(faults, "fault"), count(walked.keep.last.get()));
+    let text =
+        format!("{}; whole up to record {}{beyond}", plural(faults, "fault"), count(walked.keep.last.get()));
     output.line(paint(on, Colour::Red, &text))?;
-    let next = findings.faults.first().and_then(Error::next).map_or_else(
-        || command("salvage", &site.directory, "OUT"),
-        str::to_owned,
-    );
+    let next = findings
+        .faults
+        .first()
+        .and_then(Error::next)
+        .map_or_else(|| command("salvage", &site.directory, "OUT"), str::to_owned);
     output.line(format!("next: {next}"))
 }
 

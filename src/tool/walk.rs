@@ -4,13 +4,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal::chain::{Chain, Ending, Origin, Stretch};
 use crate::journal::judge::{Evidence, Verdict, judge};
 use crate::journal::root::Slot;
-use crate::journal::summary::Summary;
+use crate::journal::summary::{RollbackRecord, Summary, decode_own};
 use crate::position::{Epoch, Lsn};
 use crate::segment::frame::{FrameHeader, FrameKind};
 use crate::segment::reader::{FrameReader, Place, SegmentFile, Step};
-use crate::segment::record::Records;
+use crate::segment::record::{RecordKind, RecordView, Records};
 use crate::segment::scan;
 use crate::segment::slot::RollSeal;
+use crate::snapshot::RunInfo;
 use crate::tool::loose;
 
 /// What walking the history came to.
@@ -31,6 +32,8 @@ pub(crate) struct Walked {
     pub(crate) records_beyond: u64,
     /// Bytes of live frames.
     pub(crate) bytes: u64,
+    /// The states that rollbacks returned to, by the record that needs them.
+    pub(crate) rollbacks: Vec<(Lsn, RunInfo)>,
 }
 
 /// The end of what is whole.
@@ -89,7 +92,8 @@ pub(crate) fn walk(chain: &Chain, slot: &Slot, base: Lsn, step: &mut dyn FnMut(u
         step,
     };
     let start = chain.stretches.first().map_or(0, |first| Place::start(&first.segment.birth).offset);
-    walk.walked.keep = Keep { offset: start, last: slot.horizon().lsn, epoch: slot.horizon().epoch, stretch: 0 };
+    walk.walked.keep =
+        Keep { offset: start, last: slot.horizon().lsn, epoch: slot.horizon().epoch, stretch: 0 };
     for index in 0..chain.stretches.len() {
         walk.stretch(index)?;
     }
@@ -182,16 +186,16 @@ impl Walk<'_> {
         if let Err(error) = self.summary.apply(header, reader.body()) {
             self.fault(error.in_file(name).at_offset(header.offset));
         }
+        each_record(header, reader.body(), &mut |lsn, record| {
+            self.walked.rollbacks.extend(rollback_run(record).map(|run| (lsn, run)));
+        });
         self.next_lsn = Some(header.next_lsn());
         self.walked.records += u64::from(header.record_count);
         if self.hole_seen {
             self.walked.records_beyond += u64::from(header.record_count);
         }
-        self.open_records = if header.continues {
-            self.open_records + u64::from(header.record_count)
-        } else {
-            0
-        };
+        self.open_records =
+            if header.continues { self.open_records + u64::from(header.record_count) } else { 0 };
         if !self.hole_seen && !header.continues {
             let (offset, last) = (reader.place().offset, header.next_lsn().before());
             self.walked.keep = Keep { stretch: index, offset, last, epoch: header.epoch };
@@ -244,7 +248,11 @@ impl Walk<'_> {
         };
         if stretch.ending == Ending::Open {
             let broken = self.chain.damage.is_some();
-            let refused = if broken { self.broken_end(segment, offset, what)? } else { self.tail(stretch, reader, what)? };
+            let refused = if broken {
+                self.broken_end(segment, offset, what)?
+            } else {
+                self.tail(stretch, reader, what)?
+            };
             if !refused {
                 return Ok(None);
             }
@@ -319,12 +327,24 @@ impl Walk<'_> {
     }
 }
 
+/// The run that a rollback record needs.
+fn rollback_run(record: &RecordView<'_>) -> Option<RunInfo> {
+    if record.kind != RecordKind::Rollback {
+        return None;
+    }
+    // One that does not decode is a fault of the frame already.
+    let rollback: RollbackRecord = decode_own(record.payload).ok()?;
+    Some(RunInfo {
+        id: rollback.run_id,
+        bytes: rollback.run_bytes,
+        blocks: rollback.run_blocks,
+        entries: rollback.run_entries,
+        checksum: rollback.run_sum,
+    })
+}
+
 /// Calls `visit` for each record of a checked body with its number.
-pub(crate) fn each_record(
-    header: &FrameHeader,
-    body: &[u8],
-    visit: &mut dyn FnMut(Lsn, &crate::segment::record::RecordView<'_>),
-) {
+pub(crate) fn each_record(header: &FrameHeader, body: &[u8], visit: &mut dyn FnMut(Lsn, &RecordView<'_>)) {
     let mut lsn = header.first_lsn;
     for record in Records::new(body).flatten() {
         visit(lsn, &record);

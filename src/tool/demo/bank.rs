@@ -109,7 +109,8 @@ fn roll_back(
     (time, position, then): (Timestamp, Position, &Bank),
 ) -> Outcome<()> {
     let mut transaction = Transaction::new().meta(format!("rollback to {position}"));
-    for (account, cents) in (0..ACCOUNTS).zip(then.cents.iter().zip(&now.cents).map(|(then, now)| then - now)) {
+    for (account, cents) in (0..ACCOUNTS).zip(then.cents.iter().zip(&now.cents).map(|(then, now)| then - now))
+    {
         let deposit = Deposit { round: ROLLBACK_ROUND, thread: 0, number: account, account, cents };
         transaction = transaction.record(deposit.payload()?);
     }
@@ -118,11 +119,14 @@ fn roll_back(
     let before = Bank::at(journal, position)?;
     let proven = after.cents == then.cents && before == *then;
     if !proven {
-        return Err(Error::damaged("the history", 0, "the rollback did not lead back").at_lsn(receipt.position.lsn).into());
+        return Err(Error::damaged("the history", 0, "the rollback did not lead back")
+            .at_lsn(receipt.position.lsn)
+            .into());
     }
     if output.is_json() {
         let (at, to) = (receipt.position.to_string(), position.to_string());
-        return output.json(&serde_json::json!({ "rollback_to": to, "position": at, "cents": after.total() }));
+        return output
+            .json(&serde_json::json!({ "rollback_to": to, "position": at, "cents": after.total() }));
     }
     output.line(format!(
         "\nRolled back to {time} at position {}: {} in the bank, every account as it was then.",

@@ -77,7 +77,8 @@ pub(crate) fn count(journal: &Journal, acknowledged: &Acknowledged) -> Outcome<F
     for record in journal.records()? {
         let record = record?;
         let deposit: Deposit = serde_json::from_slice(&record.payload).map_err(|error| {
-            Error::damaged("the history", 0, format!("not an event of the demo: {error}")).at_lsn(record.position.lsn)
+            Error::damaged("the history", 0, format!("not an event of the demo: {error}"))
+                .at_lsn(record.position.lsn)
         })?;
         found.events += 1;
         let due = next.entry((deposit.round, deposit.thread)).or_default();

@@ -60,7 +60,8 @@ pub(crate) fn run(args: &Demo, form: Form) -> Outcome {
             dir.display()
         ))?;
         output.line("That process is killed with SIGKILL at random moments; then the journal is opened and counted.\n")?;
-        output.line("round  killed after  acknowledged  in the journal  lost  doubled  cut      opened in")?;
+        output
+            .line("round  killed after  acknowledged  in the journal  lost  doubled  cut      opened in")?;
         output.flush()?;
     }
     let mut all = Acknowledged::default();
@@ -95,7 +96,10 @@ fn create(dir: &Path) -> Outcome<()> {
         journal.close()?;
         return Ok(());
     }
-    Err(usage("the demo needs a directory that is missing or empty", "everlog demo, which makes one by itself"))
+    Err(usage(
+        "the demo needs a directory that is missing or empty",
+        "everlog demo, which makes one by itself",
+    ))
 }
 
 fn round(dir: &Path, number: u16, all: &mut Acknowledged) -> Outcome<Round> {
@@ -166,7 +170,9 @@ fn show(output: &mut Output, round: &Round) -> Outcome<()> {
 fn conclude(output: &mut Output, all: &Acknowledged, in_journal: u64, broken: u64) -> Outcome<()> {
     if output.is_json() {
         let acknowledged = all.count();
-        return output.json(&serde_json::json!({ "acknowledged": acknowledged, "in_journal": in_journal, "broken": broken }));
+        return output.json(
+            &serde_json::json!({ "acknowledged": acknowledged, "in_journal": in_journal, "broken": broken }),
+        );
     }
     let (on, _) = output.colours();
     if broken > 0 {

@@ -36,12 +36,19 @@ impl Deposit {
     fn next(round: u16, thread: u16, number: u64) -> Deposit {
         let unique = (number << 16) + u64::from(thread) + 1;
         let mixed = unique.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        Deposit { round, thread, number, account: mixed % ACCOUNTS, cents: 1 + (mixed / ACCOUNTS % 1000) as i64 }
+        Deposit {
+            round,
+            thread,
+            number,
+            account: mixed % ACCOUNTS,
+            cents: 1 + (mixed / ACCOUNTS % 1000) as i64,
+        }
     }
 
     /// As a record's payload.
     pub(crate) fn payload(&self) -> Result<Vec<u8>, Error> {
-        serde_json::to_vec(self).map_err(|error| Error::new(ErrorKind::Input, format!("cannot encode: {error}")))
+        serde_json::to_vec(self)
+            .map_err(|error| Error::new(ErrorKind::Input, format!("cannot encode: {error}")))
     }
 }
 
