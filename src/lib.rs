@@ -17,6 +17,9 @@ pub(crate) mod sync;
 pub mod testing;
 #[cfg(feature = "sim")]
 pub mod testing_fold;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod tool;
 
 pub use clock::Timestamp;
 pub use error::{Error, ErrorKind, Result};

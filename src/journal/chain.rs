@@ -146,7 +146,7 @@ fn gather(medium: &dyn Medium, access: Access, id: JournalId) -> Result<Found> {
 }
 
 /// Opens one segment file and checks that it is what its name says. `None`: it was never used.
-fn admit(
+pub(crate) fn admit(
     medium: &dyn Medium,
     access: Access,
     file_name: &str,
