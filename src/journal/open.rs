@@ -89,6 +89,7 @@ fn fresh_start(chain: &Chain, replayed: Replayed) -> Result<TailStart> {
         summary: replayed.summary,
         live_bytes: tail.segment.birth.capacity,
         sealed: false,
+        bytes_since_snapshot: replayed.bytes,
     })
 }
 

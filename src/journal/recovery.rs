@@ -38,6 +38,7 @@ pub(crate) fn resume(chain: &Chain, root: &RootFile, replayed: Replayed) -> Resu
         summary: replayed.summary,
         live_bytes: live_bytes(&chain.stretches),
         sealed: true,
+        bytes_since_snapshot: replayed.bytes,
     })
 }
 
@@ -83,6 +84,7 @@ pub(crate) fn mend(
         summary: replayed.summary,
         live_bytes: live_bytes(&chain.stretches),
         sealed: false,
+        bytes_since_snapshot: replayed.bytes,
     };
     Ok((start, cut))
 }

@@ -46,6 +46,8 @@ pub(crate) struct Replayed {
     pub(crate) stop: &'static str,
     /// Records read.
     pub(crate) records: u64,
+    /// Bytes of their frames' bodies.
+    pub(crate) bytes: u64,
     /// The last record known to be durable.
     pub(crate) proven: Lsn,
     /// How many records of an unfinished transaction were dropped.
@@ -67,6 +69,7 @@ struct Walk<'a> {
     after_seal: bool,
     next_lsn: Lsn,
     records: u64,
+    bytes: u64,
 }
 
 /// Reads everything after `base`, up to damage inside the history or to its end, which is for the judge.
@@ -88,6 +91,7 @@ pub(crate) fn replay(chain: &Chain, slot: &Slot, base: Summary) -> Result<Replay
         after_seal: false,
         next_lsn: stretches[0].first_lsn.unwrap_or(base_lsn.next()),
         records: 0,
+        bytes: 0,
     };
     if walk.next_lsn > base_lsn.next() {
         let what = "records after the base are missing";
@@ -168,6 +172,7 @@ impl Walk<'_> {
             return Ok(());
         }
         self.records += u64::from(header.record_count);
+        self.bytes += u64::from(header.body_bytes);
         if header.continues && self.before_open.is_none() {
             self.before_open = Some(self.summary.clone());
             self.open_records = 0;
@@ -253,6 +258,7 @@ impl Walk<'_> {
             evidence,
             stop,
             records: self.records,
+            bytes: self.bytes,
             proven: self.proven,
             unfinished,
             damage: None,

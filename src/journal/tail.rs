@@ -37,6 +37,8 @@ pub(crate) struct TailStart {
     pub(crate) live_bytes: u64,
     /// Whether the last frame is the seal of a clean close.
     pub(crate) sealed: bool,
+    /// Bytes of the frames that opening replayed.
+    pub(crate) bytes_since_snapshot: u64,
 }
 
 /// The sink of the commit core.
@@ -49,6 +51,8 @@ pub(crate) struct Tail {
     history: Arc<History>,
     /// The bytes of the newest snapshot, for the quota.
     snapshot_bytes: AtomicU64,
+    /// Bytes appended since the newest snapshot was begun, about.
+    bytes_since_snapshot: AtomicU64,
     /// Wakes the keeper when there is something to prepare or to mark.
     bell: Arc<Bell>,
     /// Locked for the time of a write, never for the time of a sync.
@@ -132,6 +136,7 @@ impl Tail {
             root,
             history,
             snapshot_bytes: AtomicU64::new(0),
+            bytes_since_snapshot: AtomicU64::new(start.bytes_since_snapshot),
             bell,
             end: Mutex::new(end),
         };
@@ -172,6 +177,16 @@ impl Tail {
     /// Bytes of all live segments.
     pub(crate) fn live_bytes(&self) -> u64 {
         self.end.lock().live_bytes
+    }
+
+    /// Bytes appended since the newest snapshot was begun, about.
+    pub(crate) fn bytes_since_snapshot(&self) -> u64 {
+        self.bytes_since_snapshot.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a snapshot was begun at the durable end.
+    pub(crate) fn begin_snapshot(&self) {
+        self.bytes_since_snapshot.store(0, Ordering::Relaxed);
     }
 
     /// Notes how large the newest snapshot is.
@@ -246,6 +261,7 @@ impl Tail {
             }
             end.write_draft(draft, &self.limits).map_err(WriteError::Failed)?;
             self.history.pass(end.segment.birth.number, end.reading_place(), || draft.last_time);
+            self.bytes_since_snapshot.fetch_add(draft.bytes.len() as u64, Ordering::Relaxed);
             written = true;
         }
         Ok(())
