@@ -459,7 +459,7 @@ impl Writer {
         let clock_steps = Arc::new(AtomicU64::new(0));
         let stamper =
             WallStamper::new(Arc::clone(&options.clock), start.summary.time(), Arc::clone(&clock_steps));
-        let next_number = start.segment.birth.number + 1;
+        let next_number = spare::after(start.segment.birth.number)?;
         let id = root.lock().identity.id;
         let spares = Arc::new(spare::Spares::new(Arc::clone(medium), id, next_number));
         let bell = Arc::new(Bell::default());

@@ -65,6 +65,8 @@ struct Walk<'a> {
     proven: Lsn,
     /// The summary before an unfinished transaction.
     before_open: Option<Summary>,
+    /// The epoch of an unfinished transaction: it cannot go on in another one.
+    open_epoch: Epoch,
     open_records: u64,
     after_seal: bool,
     next_lsn: Lsn,
@@ -87,6 +89,7 @@ pub(crate) fn replay(chain: &Chain, slot: &Slot, base: Summary) -> Result<Replay
         anchor: Junction { number: birth.number, salt: birth.salt, end: start.offset, sum: start.previous },
         proven: slot.floor().max(base_lsn),
         before_open: None,
+        open_epoch: Epoch::ZERO,
         open_records: 0,
         after_seal: false,
         next_lsn: stretches[0].first_lsn.unwrap_or(base_lsn.next()),
@@ -127,6 +130,10 @@ impl Walk<'_> {
         let birth = segment.birth;
         let start = Place::start(&birth);
         if let Origin::Linked(epoch, link) = stretch.origin {
+            // A link continues the end of what was proven; the mark that proved it may lie behind it and be dead. Were
+            // these frames kept again, a second mending would give their numbers twice.
+            self.proven = self.proven.max(self.next_lsn.before());
+            self.settle();
             let known = self.slot.newest_segment == birth.number || self.slot.epoch() >= epoch;
             self.anchor = match known {
                 true => Junction {
@@ -173,8 +180,12 @@ impl Walk<'_> {
         }
         self.records += u64::from(header.record_count);
         self.bytes += u64::from(header.body_bytes);
+        if self.before_open.is_some() && header.epoch != self.open_epoch {
+            return Err(reader.damage("transaction goes on in another epoch").at_lsn(header.first_lsn));
+        }
         if header.continues && self.before_open.is_none() {
             self.before_open = Some(self.summary.clone());
+            self.open_epoch = header.epoch;
             self.open_records = 0;
         }
         self.open_records += u64::from(header.record_count);

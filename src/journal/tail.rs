@@ -55,8 +55,12 @@ pub(crate) struct Tail {
     bytes_since_snapshot: AtomicU64,
     /// Wakes the keeper when there is something to prepare or to mark.
     bell: Arc<Bell>,
-    /// Locked for the time of a write, never for the time of a sync.
+    /// Locked for the time of a write, never for the time of a group's sync.
     end: Mutex<End>,
+    /// Held for the time of a sync, so that they come one after another; locked after `end` where both are. Once one
+    /// has failed none is tried again: the system tells a failure to one caller only, and the next sync would say yes
+    /// to bytes that the device has not got (J5).
+    syncing: Mutex<Option<Error>>,
 }
 
 #[derive(Debug)]
@@ -69,6 +73,8 @@ struct End {
     summary: Summary,
     /// The last record whose bytes were all written before a successful sync began.
     proven: Lsn,
+    /// The last record that ends a transaction.
+    whole: Lsn,
     /// The last end of a group that is durable.
     point: Proven,
     /// The highest mark that some frame carries.
@@ -121,6 +127,7 @@ impl Tail {
             epoch: start.epoch,
             extent: None,
             proven: start.summary.position().lsn,
+            whole: start.summary.position().lsn,
             point: Proven::of(&start.summary),
             // What recovery kept is proven; in a mended segment only a later frame will say so.
             marked: if start.sealed { start.summary.position().lsn } else { Lsn::ZERO },
@@ -139,6 +146,7 @@ impl Tail {
             bytes_since_snapshot: AtomicU64::new(start.bytes_since_snapshot),
             bell,
             end: Mutex::new(end),
+            syncing: Mutex::new(None),
         };
         tail.want_spare(&tail.end.lock());
         tail
@@ -224,7 +232,7 @@ impl Tail {
         let file = Arc::clone(&end.segment.file);
         let name = end.segment.name.clone();
         drop(end);
-        file.sync().map_err(|error| Error::io("sync", &name, error))
+        self.force(&*file, &name)
     }
 
     /// Seals after a drained close: everything is durable, then the seal, then the root says so.
@@ -234,7 +242,7 @@ impl Tail {
             return Ok(());
         }
         end.write_bare(FrameKind::Seal, &self.limits)?;
-        end.sync_now()?;
+        self.sync_now(&mut end)?;
         end.sealed = true;
         let mut root = self.root.lock();
         let slot = root.slot.raised(end.epoch, end.proven);
@@ -292,7 +300,7 @@ impl Tail {
     /// Ends the active segment and goes on in `next`. Data first, then the roll seal, then the root: each durable
     /// before the next begins, so that no segment but the newest is ever unsynced.
     fn roll(&self, end: &mut End, next: SegmentFile) -> Result<()> {
-        end.sync_now()?;
+        self.sync_now(end)?;
         let last_lsn = end.summary.position().lsn;
         let nothing = Extent {
             first_lsn: last_lsn.next(),
@@ -306,14 +314,31 @@ impl Tail {
         let place = SlotPlace { salt: birth.salt, epoch: end.epoch, last_lsn };
         let bytes = slot::encode_roll_seal(seal, place, birth.capacity)?;
         write_all(&*end.segment.file, &end.segment.name, &bytes, end.segment.frames_end())?;
-        end.segment.file.sync().map_err(|error| Error::io("sync", &end.segment.name, error))?;
+        self.force(&*end.segment.file, &end.segment.name)?;
         let mut root = self.root.lock();
-        let slot: Slot = root.slot.raised(end.epoch, last_lsn).moved_to(next.birth.number);
+        // A transaction may go on in the next segment; what recovery would drop as unfinished must not be asked for.
+        let slot: Slot = root.slot.raised(end.epoch, end.whole).moved_to(next.birth.number);
         root.write_slot(slot)?;
         drop(root);
         self.history.roll(end.offset, next.clone(), last_lsn.next());
         end.enter(next);
         self.want_spare(end);
+        Ok(())
+    }
+
+    /// Forces `file` to the device, unless a sync has failed before.
+    fn force(&self, file: &dyn MediumFile, name: &str) -> Result<()> {
+        let mut failed = self.syncing.lock();
+        if let Some(error) = &*failed {
+            return Err(error.clone());
+        }
+        file.sync().map_err(|error| failed.insert(Error::io("sync", name, error)).clone())
+    }
+
+    fn sync_now(&self, end: &mut End) -> Result<()> {
+        self.force(&*end.segment.file, &end.segment.name)?;
+        end.proven = end.summary.position().lsn;
+        end.frames_unsynced = 0;
         Ok(())
     }
 
@@ -343,7 +368,7 @@ impl Sink for Tail {
         let frames = std::mem::take(&mut end.frames_unsynced);
         let unread = std::mem::take(&mut end.unread);
         drop(end);
-        file.sync().map_err(|error| Error::io("sync", &name, error))?;
+        self.force(&*file, &name)?;
         if !unread.is_empty() {
             self.compare(unread)?;
         }
@@ -419,6 +444,9 @@ impl End {
                 bytes: draft.bytes.clone(),
             });
         }
+        if !draft.continues {
+            self.whole = header.next_lsn().before();
+        }
         self.frames_unsynced += 1;
         self.sealed = false;
         self.advance(&header, sum);
@@ -448,13 +476,6 @@ impl End {
         self.marked = self.marked.max(header.mark);
         self.previous = sum;
         self.offset = header.next_offset();
-    }
-
-    fn sync_now(&mut self) -> Result<()> {
-        self.segment.file.sync().map_err(|error| Error::io("sync", &self.segment.name, error))?;
-        self.proven = self.summary.position().lsn;
-        self.frames_unsynced = 0;
-        Ok(())
     }
 
     fn enter(&mut self, next: SegmentFile) {
