@@ -19,3 +19,8 @@ pub use clock::Timestamp;
 pub use error::{Error, ErrorKind, Result};
 pub use journal::{Cursor, Durability, Journal, Receipt, Record, Ticket, Transaction};
 pub use position::{Epoch, Lsn, Position};
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
