@@ -44,13 +44,18 @@ fn every_invariant_is_explained_proved_and_cited_by_a_test() {
         let lines = lines.filter(|(_, test)| **test).map(|(line, _)| line);
         lines.collect::<Vec<_>>().join("\n")
     };
-    let in_tests = files(&["tests"]).into_iter().filter(|path| path.ends_with(".rs") && !path.contains("house"));
-    let tests: Vec<String> =
-        in_tests.filter(|path| path != "tests/docs.rs").map(|path| read(&path)).chain(sources.iter().map(in_src)).collect();
+    let in_tests =
+        files(&["tests"]).into_iter().filter(|path| path.ends_with(".rs") && !path.contains("house"));
+    let tests: Vec<String> = in_tests
+        .filter(|path| path != "tests/docs.rs")
+        .map(|path| read(&path))
+        .chain(sources.iter().map(in_src))
+        .collect();
     let mut findings = Vec::new();
     for number in 1..=16 {
         let heading = format!("\n### J{number} ");
-        let section = durability.split_once(&heading).map(|(_, rest)| rest.split("\n##").next().unwrap_or(rest));
+        let section =
+            durability.split_once(&heading).map(|(_, rest)| rest.split("\n##").next().unwrap_or(rest));
         match section {
             None => findings.push(format!("J{number} has no section in docs/durability.md")),
             Some(section) if !section.contains(".rs::") => findings.push(format!("J{number} names no test")),
@@ -112,7 +117,10 @@ fn the_map_lists_every_file_with_its_first_line() {
     let missing = wanted.lines().filter(|line| !lines.contains(line)).map(|line| format!("missing: {line}"));
     let wrong = lines.iter().filter(|line| !wanted.lines().any(|other| other == **line));
     let findings = missing.chain(wrong.map(|line| format!("no longer so: {line}"))).collect();
-    none(findings, "the map in docs/architecture.md is not up to date: EVERLOG_WRITE_DOCS=1 cargo test --test docs");
+    none(
+        findings,
+        "the map in docs/architecture.md is not up to date: EVERLOG_WRITE_DOCS=1 cargo test --test docs",
+    );
 }
 
 #[allow(clippy::disallowed_methods, reason = "documents are files of the repository, not of a journal")]
@@ -124,7 +132,8 @@ fn map() -> String {
     let mut folders: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for source in sources().iter().filter(|source| !source.is_test()) {
         let (folder, file) = source.path.rsplit_once('/').expect("a file below src");
-        let line = source.text.lines().next().unwrap_or_default().trim_start_matches("//! ").trim_end_matches('.');
+        let line =
+            source.text.lines().next().unwrap_or_default().trim_start_matches("//! ").trim_end_matches('.');
         let line = plain(line).replace('|', "\\|");
         folders.entry(folder.to_owned()).or_default().push(format!("| `{file}` | {line} |\n"));
     }
@@ -187,7 +196,10 @@ fn the_two_commands_of_the_readme_are_the_ones_that_are_run() {
     if exists(".ci/run") {
         assert!(read(".ci/run").contains(&format!("\nrun {test}\n")), ".ci/run calls the test command");
     }
-    assert!(readme.contains("cargo run --release --features cli -- demo"), "README.md names the demo command");
+    assert!(
+        readme.contains("cargo run --release --features cli -- demo"),
+        "README.md names the demo command"
+    );
 }
 
 #[test]
