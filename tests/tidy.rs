@@ -220,6 +220,28 @@ fn no_file_names_a_place_on_somebodys_machine() {
     none(findings, "paths are relative to the repository");
 }
 
+#[test]
+fn tests_that_need_a_feature_say_so() {
+    let needs = [
+        ("medium::sim", "sim"),
+        ("medium::Sim", "sim"),
+        ("everlog::testing", "sim"),
+        ("CARGO_BIN_EXE", "cli"),
+    ];
+    let own = "tests/tidy.rs";
+    let mut findings = Vec::new();
+    for path in files(&["tests"]).iter().filter(|path| path.matches('/').count() == 1 && *path != own) {
+        let text = if path.ends_with(".rs") { read(path) } else { continue };
+        let header: String = text.lines().filter(|line| line.starts_with("#![cfg(")).collect();
+        for (what, feature) in needs {
+            if text.contains(what) && !header.contains(&format!("feature = \"{feature}\"")) {
+                findings.push(format!("{path}: uses {what} without #![cfg(feature = \"{feature}\")]"));
+            }
+        }
+    }
+    none(findings, "`cargo test` works with any set of features");
+}
+
 /// The words of the glossary's last column that have no honest use here. Those in italics have one elsewhere.
 fn banned() -> Vec<Vec<String>> {
     let glossary = read("docs/glossary.md");
