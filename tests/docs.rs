@@ -203,6 +203,27 @@ fn the_two_commands_of_the_readme_are_the_ones_that_are_run() {
 }
 
 #[test]
+fn every_command_named_in_a_document_exists() {
+    let verbs = read("src/tool/mod.rs").to_lowercase();
+    let mut findings = Vec::new();
+    for path in documents() {
+        let text = read(&path);
+        for rest in text.split("everlog ").skip(1) {
+            let verb: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+            let is_command = rest[verb.len()..].starts_with(" DIR") || rest[verb.len()..].starts_with('`');
+            if !verb.is_empty()
+                && is_command
+                && !verbs.contains(&format!("    {verb}("))
+                && !verbs.contains(&format!("    {verb}verb("))
+            {
+                findings.push(format!("{path}: everlog {verb}"));
+            }
+        }
+    }
+    none(findings, "the command has no such verb");
+}
+
+#[test]
 fn an_ignored_advisory_has_a_reason_and_a_date() {
     if !exists("deny.toml") {
         return;
