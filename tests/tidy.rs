@@ -10,15 +10,14 @@ const LAYERS: [&str; 11] = [
     "tool",
 ];
 /// They stand on everything: the roof, the command's door, and the kit for users' tests.
-const ROOF: [&str; 6] =
-    ["src/lib.rs", "src/main.rs", "src/testing.rs", "src/testing/", "src/fuzzing.rs", "src/fuzzing/"];
+const ROOF: [&str; 4] = ["src/lib.rs", "src/main.rs", "src/testing", "src/fuzzing"];
 
 const FILE_LINES_MAX: usize = 600;
 const FILE_LINES_MEDIAN_MAX: usize = 300;
 const FUNCTION_LINES_MAX: usize = 70;
 
 fn is_roof(path: &str) -> bool {
-    ROOF.iter().any(|roof| path == *roof || (roof.ends_with('/') && path.starts_with(roof)))
+    ROOF.iter().any(|roof| path.starts_with(roof))
 }
 
 fn layer_of(path: &str) -> Option<usize> {
@@ -140,7 +139,9 @@ fn files_do_not_reach_for_their_parent() {
 fn whatever_could_panic_says_why_it_cannot() {
     let explained = |source: &Source, line: usize| {
         let above = source.text.lines().take(line).collect::<Vec<_>>();
-        above.iter().rev().take(4).any(|text| text.contains("OK because"))
+        // The kit for users' tests fails as tests do.
+        source.path.starts_with("src/testing")
+            || above.iter().rev().take(4).any(|text| text.contains("OK because"))
     };
     for what in [".unwrap()", ".expect(", "panic!(", "unreachable!("] {
         findings_of(what, "only under a comment that begins with `OK because`", explained);
