@@ -302,8 +302,11 @@ impl Journal {
         Ok(&self.writer()?.core)
     }
 
-    /// Refuses work on files after the lease was given back.
+    /// Refuses work on files after the lease was given back, and after a failure (J5).
     pub(crate) fn check_open(&self) -> Result<()> {
+        if let Some(failure) = self.writer()?.core.failure() {
+            return Err(failure.poisoned());
+        }
         match self.writer()?.lease.lock().is_some() {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::Closed, "the journal was closed").advise("open it again")),
