@@ -212,6 +212,11 @@ impl Tail {
         end.live_bytes = end.live_bytes.saturating_sub(bytes);
     }
 
+    /// The epoch that this session writes.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.end.lock().epoch
+    }
+
     /// Where frames go now: segment number, and the offset behind the last frame.
     pub(crate) fn place(&self) -> (u64, u64) {
         let end = self.end.lock();
