@@ -3,10 +3,10 @@
 use std::io::ErrorKind as IoKind;
 use std::sync::Arc;
 
+use everlog::Journal;
 use everlog::journal::{Background, Options, Retention};
 use everlog::medium::Sim;
 use everlog::medium::sim::{Crash, Fault};
-use everlog::Journal;
 
 fn options() -> Options {
     Options::new().background(Background::Inline).segment_bytes(16 * 1024, 16 * 1024)
@@ -78,7 +78,11 @@ fn compaction_dies(label: &str, device: &Sim, last: u64) {
         if !died {
             break;
         }
-        for fault in [Fault::Error(IoKind::Other), Fault::ErrorPartly(IoKind::Other), Fault::Error(IoKind::StorageFull)] {
+        for fault in [
+            Fault::Error(IoKind::Other),
+            Fault::ErrorPartly(IoKind::Other),
+            Fault::Error(IoKind::StorageFull),
+        ] {
             let copy = device.kill();
             let journal = open(&copy).expect("opens");
             copy.fail_step(copy.steps() + step, fault);

@@ -39,12 +39,17 @@ fn payload(seed: u64) -> Vec<u8> {
 
 fn check(journal: &Journal, model: &mut Model, label: &str) {
     let horizon = journal.horizon().lsn.get() as usize;
-    let there: Vec<Vec<u8>> = journal.records().expect("readable").map(|r| r.expect("checks").payload).collect();
+    let there: Vec<Vec<u8>> =
+        journal.records().expect("readable").map(|r| r.expect("checks").payload).collect();
     let end = horizon + there.len();
     assert!(end >= model.synced, "{label}: {end} records, {} acknowledged", model.synced);
     assert!(end <= model.records.len(), "{label}: {end} records of {}", model.records.len());
     for (index, payload_there) in there.iter().enumerate() {
-        assert!(*payload_there == payload(model.records[horizon + index].0), "{label}: record {}", horizon + index + 1);
+        assert!(
+            *payload_there == payload(model.records[horizon + index].0),
+            "{label}: record {}",
+            horizon + index + 1
+        );
     }
     assert!(end == 0 || model.records[end - 1].1, "{label}: half a transaction at {end}");
     model.records.truncate(end);
