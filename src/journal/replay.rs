@@ -148,9 +148,13 @@ impl Walk<'_> {
         let end = stretch.end().unwrap_or(segment.frames_end());
         let mut reader = FrameReader::new(segment, start, end);
         loop {
-            match reader.step()? {
+            let (step, survey) = match stretch.ending {
+                Ending::Open => scan::step_at_tail(&mut reader)?,
+                Ending::Rolled(_) | Ending::Left(_) => (reader.step()?, Survey::default()),
+            };
+            match step {
                 Step::Frame(header) => self.frame(&reader, &header, stretch)?,
-                stop => return self.stopped(&reader, stop, stretch),
+                stop => return self.stopped(&reader, (stop, survey), stretch),
             }
         }
     }
@@ -217,7 +221,7 @@ impl Walk<'_> {
     fn stopped(
         &mut self,
         reader: &FrameReader,
-        stop: Step,
+        (stop, survey): (Step, Survey),
         stretch: &Stretch,
     ) -> Result<(Place, &'static str, Survey)> {
         let place = reader.place();
@@ -226,15 +230,12 @@ impl Walk<'_> {
             _ => "zeros",
         };
         let ends_right = match stretch.ending {
-            Ending::Open => {
-                let survey = scan::survey(reader.segment(), place.offset)?;
-                return Ok((place, what, survey));
-            }
+            Ending::Open => return Ok((place, what, survey)),
             Ending::Rolled(seal) => place.offset == seal.end && place.previous == seal.end_sum,
             Ending::Left(junction) => place.offset == junction.end && place.previous == junction.sum,
         };
         if ends_right {
-            return Ok((place, what, Survey::default()));
+            return Ok((place, what, survey));
         }
         let what = if what == "zeros" { "frames end too early" } else { what };
         Err(reader.damage(what).at_lsn(self.next_lsn).advise("run everlog verify, then everlog salvage"))
