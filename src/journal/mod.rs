@@ -302,8 +302,11 @@ impl Journal {
         Ok(&self.writer()?.core)
     }
 
-    /// Refuses work on files after the lease was given back.
+    /// Refuses work on files after the lease was given back, and after a failure (J5).
     pub(crate) fn check_open(&self) -> Result<()> {
+        if let Some(failure) = self.writer()?.core.failure() {
+            return Err(failure.poisoned());
+        }
         match self.writer()?.lease.lock().is_some() {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::Closed, "the journal was closed").advise("open it again")),
@@ -382,10 +385,7 @@ impl Journal {
     ) -> Result<Entered> {
         let writer = self.writer()?;
         transaction::check_sizes(records, &self.inner.options.limits)?;
-        let need = match durability {
-            Durability::Synced => Need::Synced,
-            Durability::Buffered => Need::Written,
-        };
+        let need = durability.need();
         if sitter == Sitter::Ticket || need == Need::Written {
             writer.ensure_pump(self.inner.options.background);
         }

@@ -148,13 +148,17 @@ impl Walk<'_> {
         let end = stretch.end().unwrap_or(segment.frames_end());
         let mut reader = FrameReader::new(segment, start, end);
         loop {
-            let (step, survey) = match stretch.ending {
-                Ending::Open => scan::step_at_tail(&mut reader)?,
-                Ending::Rolled(_) | Ending::Left(_) => (reader.step()?, Survey::default()),
-            };
-            match step {
+            match reader.step()? {
                 Step::Frame(header) => self.frame(&reader, &header, stretch)?,
-                stop => return self.stopped(&reader, (stop, survey), stretch),
+                stop => {
+                    let found = self.stopped(&reader, stop, stretch)?;
+                    // Beside a live writer the frame may have come after this look and before that at what follows.
+                    let vouched = found.2.sealed || found.2.mark >= self.next_lsn;
+                    match if vouched { reader.step()? } else { stop } {
+                        Step::Frame(header) => self.frame(&reader, &header, stretch)?,
+                        _ => return Ok(found),
+                    }
+                }
             }
         }
     }
@@ -221,7 +225,7 @@ impl Walk<'_> {
     fn stopped(
         &mut self,
         reader: &FrameReader,
-        (stop, survey): (Step, Survey),
+        stop: Step,
         stretch: &Stretch,
     ) -> Result<(Place, &'static str, Survey)> {
         let place = reader.place();
@@ -230,12 +234,15 @@ impl Walk<'_> {
             _ => "zeros",
         };
         let ends_right = match stretch.ending {
-            Ending::Open => return Ok((place, what, survey)),
+            Ending::Open => {
+                let survey = scan::survey(reader.segment(), place.offset)?;
+                return Ok((place, what, survey));
+            }
             Ending::Rolled(seal) => place.offset == seal.end && place.previous == seal.end_sum,
             Ending::Left(junction) => place.offset == junction.end && place.previous == junction.sum,
         };
         if ends_right {
-            return Ok((place, what, survey));
+            return Ok((place, what, Survey::default()));
         }
         let what = if what == "zeros" { "frames end too early" } else { what };
         Err(reader.damage(what).at_lsn(self.next_lsn).advise("run everlog verify, then everlog salvage"))

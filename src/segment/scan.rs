@@ -5,7 +5,7 @@ use crate::medium::read_most;
 use crate::position::Lsn;
 use crate::segment::FRAME_ALIGN;
 use crate::segment::frame::{self, FrameHeader, FrameKind};
-use crate::segment::reader::{FrameReader, SegmentFile, Step};
+use crate::segment::reader::SegmentFile;
 
 const CHUNK_BYTES: usize = 1024 * 1024;
 
@@ -27,20 +27,6 @@ impl Survey {
     pub(crate) fn remains(&self, offset: u64) -> u64 {
         self.remains_end.map_or(0, |end| end - offset)
     }
-}
-
-/// Passes the next frame of the tail, or says what stands there and what lies behind it.
-///
-/// A live writer may have written since the reader's bytes were read, so what stands there is read once more *after*
-/// the survey: frames are written in order, and whatever the survey saw was written after all that stands before it.
-pub(crate) fn step_at_tail(reader: &mut FrameReader) -> Result<(Step, Survey)> {
-    let step = reader.step()?;
-    if matches!(step, Step::Frame(_)) {
-        return Ok((step, Survey::default()));
-    }
-    let survey = survey(reader.segment(), reader.place().offset)?;
-    reader.extend(u64::MAX);
-    Ok((reader.step()?, survey))
 }
 
 /// Surveys `segment` from `offset` to the end of its frames. Time and memory are bounded by the file.

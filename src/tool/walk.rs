@@ -9,7 +9,7 @@ use crate::position::{Epoch, Lsn};
 use crate::segment::frame::{FrameHeader, FrameKind};
 use crate::segment::reader::{FrameReader, Place, SegmentFile, Step};
 use crate::segment::record::{RecordKind, RecordView, Records};
-use crate::segment::scan::{self, Survey};
+use crate::segment::scan::Survey;
 use crate::segment::slot::RollSeal;
 use crate::snapshot::RunInfo;
 use crate::tool::loose;
@@ -164,7 +164,7 @@ impl Walk<'_> {
     /// The next step; `None` after damage that nothing can be read behind.
     fn next(&mut self, stretch: &Stretch, reader: &mut FrameReader) -> Result<Option<(Step, Survey)>> {
         let step = match stretch.ending {
-            Ending::Open => scan::step_at_tail(reader),
+            Ending::Open => loose::step_at_tail(reader),
             Ending::Rolled(_) | Ending::Left(_) => reader.step().map(|step| (step, Survey::default())),
         };
         match step {
