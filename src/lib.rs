@@ -2,6 +2,9 @@
 
 pub mod clock;
 pub mod error;
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod journal;
 pub mod medium;
 pub mod position;
@@ -12,6 +15,7 @@ pub mod state;
 pub(crate) mod sync;
 #[cfg(feature = "sim")]
 pub mod testing_fold;
+pub mod testing;
 
 pub use clock::Timestamp;
 pub use error::{Error, ErrorKind, Result};

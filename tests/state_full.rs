@@ -82,7 +82,8 @@ fn after_a_failed_sync_readers_keep_what_was_durable_and_nothing_is_accepted() {
     bank.commit(deposit(1, 1)).expect("commits");
     let before = state(&bank);
     sim.fail_next_sync();
-    assert_eq!(bank.commit(deposit(1, 2)).expect_err("unknown").kind(), &ErrorKind::FateUnknown);
+    let error = bank.commit(deposit(1, 2)).expect_err("unknown");
+    assert_eq!(error.kind(), &ErrorKind::FateUnknown, "{error}");
     assert_eq!(bank.commit(deposit(1, 4)).expect_err("poisoned").kind(), &ErrorKind::Poisoned);
     assert_eq!(state(&bank), before);
     assert_eq!(bank.latest(Bank::clone).expect("reads"), before, "pending is what is durable");

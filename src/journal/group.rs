@@ -85,6 +85,8 @@ pub(crate) struct Group {
     pub(crate) last_lsn: Lsn,
     /// Whether somebody in it waits for a sync.
     pub(crate) wants_sync: bool,
+    /// Whether it holds anything besides everlog's own records.
+    pub(crate) ordinary: bool,
     /// Whether it holds one transaction over several frames, which nobody may join.
     spanning: bool,
     spare: Vec<Vec<u8>>,
@@ -106,7 +108,8 @@ impl Group {
         }
     }
 
-    /// Adds a transaction whose records start at `first` and happened at `time`. It fits.
+    /// Adds a transaction whose records start at `first` and happened at `time`. It fits. One that spans frames begins a
+    /// frame of its own, also behind a clock record that joined with it.
     pub(crate) fn push(
         &mut self,
         records: &[NewRecord<'_>],
@@ -116,6 +119,13 @@ impl Group {
     ) {
         if self.is_empty() {
             self.first_lsn = first;
+            self.start_draft(first, time);
+        }
+        self.ordinary |= records.iter().any(|record| record.kind == RecordKind::Event);
+        let bytes: usize = records.iter().map(NewRecord::encoded_bytes).sum();
+        let crowded = |draft: &Draft| draft.record_count > 0 && draft.body().len() + bytes > frame_bytes_max;
+        if self.drafts.last().is_some_and(crowded) {
+            self.spanning = true;
             self.start_draft(first, time);
         }
         let mut lsn = first;
@@ -151,6 +161,7 @@ impl Group {
         self.seats.clear();
         self.wants_sync = false;
         self.spanning = false;
+        self.ordinary = false;
         self.first_lsn = Lsn::ZERO;
         self.last_lsn = Lsn::ZERO;
     }

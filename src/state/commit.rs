@@ -105,7 +105,7 @@ impl<S: Fold> Twin<S> {
     ) -> Result<Option<Receipt>, TransactionError<E>> {
         let Some(entered) = self.decide(manner, Sitter::Thread, decide)? else { return Ok(None) };
         let receipt = self.journal.complete(entered)?;
-        self.drain();
+        self.keep_up();
         Ok(Some(receipt))
     }
 

@@ -85,7 +85,7 @@ impl<S: Fold> Preview<S> {
             let _stays = medium.remove(&name::run(run.id));
         })?;
         let receipt = twin.journal.complete(entered)?;
-        twin.drain();
+        twin.keep_up();
         Ok(receipt)
     }
 
