@@ -71,6 +71,28 @@ fn numbers_that_were_taken_back_and_given_to_a_pin_fool_no_reader() {
 }
 
 #[test]
+fn what_was_decided_on_a_state_that_was_then_refused_is_void() {
+    for say_no in [true, false] {
+        let sim = Sim::new(5);
+        let bank = open_on(&sim);
+        bank.commit(deposit(1, 1)).expect("commits");
+        sim.capacity(Some(0));
+        let buffered = bank.with_durability(Durability::Buffered);
+        let mut tickets: Vec<_> = (0..600).map(|_| buffered.submit(deposit(6, 1)).expect("enters")).collect();
+        let last = tickets.pop().expect("one");
+        let outcome = bank.try_transaction(|bank| {
+            assert_eq!(bank.of(6), 600);
+            assert_eq!(last.wait().expect_err("no room").kind(), &ErrorKind::Full);
+            if say_no { Err("too rich") } else { Ok([withdraw(6, 600)]) }
+        });
+        assert!(matches!(outcome, Err(TransactionError::Journal(error)) if *error.kind() == ErrorKind::Full));
+        assert_eq!(bank.read(|bank| bank.of(6)).expect("reads"), 0);
+        assert_eq!(bank.latest(Bank::total).expect("reads"), 1);
+        drop(tickets);
+    }
+}
+
+#[test]
 fn many_threads_on_a_disk_that_is_full_now_and_then_keep_what_was_acknowledged_and_no_more() {
     let sim = Sim::new(4);
     let options = inline::<Bank>().background(Background::Threads);
