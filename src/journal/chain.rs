@@ -248,7 +248,9 @@ fn check_newest(found: &Found, stretches: &[Stretch], slot: &Slot) -> Result<()>
         && !last.segment.roll_slot_is_zero()?
     {
         let what = "the roll seal does not check, and the history goes on in a later segment";
-        return Err(Error::damaged(&last.segment.name, last.segment.frames_end(), what).advise("run everlog verify"));
+        return Err(
+            Error::damaged(&last.segment.name, last.segment.frames_end(), what).advise("run everlog verify")
+        );
     }
     let what = "nothing leads to this segment: a roll seal or link before it is damaged";
     Err(Error::damaged(name::segment(slot.newest_segment), 0, what).advise("run everlog verify"))
