@@ -42,6 +42,7 @@ pub use crate::segment::record::RecordKind;
 pub use compaction::{Compacted, Retention};
 pub use cursor::{Cursor, Record};
 pub use offload::Offloaded;
+pub(crate) use offload::offload;
 pub use options::{Background, Damaged, Options};
 pub use report::{Cut, Report};
 pub use ticket::{Durability, Receipt, Ticket};
