@@ -1,4 +1,5 @@
 //! Readers beside a live writer see what is durable, in order, and never call it damaged.
+#![cfg(feature = "sim")]
 
 use std::io;
 use std::sync::Arc;
