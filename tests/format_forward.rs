@@ -2,6 +2,7 @@
 //! changed (`docs/format.md`, Versions).
 
 #![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::panic, reason = "what helps a test is a test")]
 
 use std::sync::Arc;
 

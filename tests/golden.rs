@@ -3,6 +3,7 @@
 //! `EVERLOG_WRITE_GOLDEN=1 cargo test --features sim --test golden` writes them anew, for a new version of the format.
 
 #![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::panic, reason = "what helps a test is a test")]
 #![allow(clippy::disallowed_methods, reason = "fixtures are files of the repository, not of a journal")]
 
 use std::path::{Path, PathBuf};
@@ -238,7 +239,10 @@ fn journals_of_version_1_open_and_give_their_records() {
         assert_eq!(journal.report().cut.is_some(), !clean, "{name}: {}", journal.report());
         assert!(found(&journal) == expected("last"), "{name}");
         assert_eq!(journal.find_pin("here").expect("pinned").note, "why");
-        assert_eq!(journal.records().expect("readable").nth(1).expect("one").expect("checks").meta, Some(b"who".to_vec()));
+        assert_eq!(
+            journal.records().expect("readable").nth(1).expect("one").expect("checks").meta,
+            Some(b"who".to_vec())
+        );
         journal.append("and on").expect("appends");
         journal.close().expect("closes");
         assert_eq!(found(&Journal::open(copy.path()).expect(name)).len(), 11);

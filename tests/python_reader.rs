@@ -2,6 +2,7 @@
 //! reads.
 
 #![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::panic, reason = "what helps a test is a test")]
 #![allow(clippy::disallowed_methods, reason = "the reader is another program and wants files")]
 
 use std::path::Path;

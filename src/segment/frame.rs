@@ -1,4 +1,4 @@
-//! A frame: what one write puts down. A header with a checksum of its own, a body, a checksum per 64 KiB of what follows it.
+//! A frame: what one write puts down. A header with a checksum of its own, a body, a checksum per 64 KiB.
 //!
 //! # Format
 //!
@@ -243,8 +243,8 @@ pub(crate) const fn room(body_bytes: usize, aligned: bool) -> u64 {
     align_up(raw, if aligned { BLOCK_BYTES } else { FRAME_ALIGN })
 }
 
-/// Completes a frame in `frame`, whose first [`HEADER_BYTES`] are free and whose chain, if any, and body follow: writes the header,
-/// adds the checksums, and returns the header's checksum.
+/// Completes a frame in `frame`, whose first [`HEADER_BYTES`] are free and whose chain, if any, and body follow: writes
+/// the header, adds the checksums, and returns the header's checksum.
 pub(crate) fn complete(frame: &mut Vec<u8>, header: &FrameHeader, salt: u64) -> u32 {
     let body_end = frame.len();
     let (head, sum) = header.encode(salt);
