@@ -20,7 +20,7 @@
 //! | 52 | 4 | header checksum: seeded, over bytes 0..52 |
 //! | 56 | 32 | chain, only with its flag |
 //! | 56 or 88 | … | body |
-//! | after the body | 4 each | checksum of each started 64 KiB of chain and body, seeded with the offset of those bytes |
+//! | after the body | 4 each | checksum of each started 64 KiB of chain and body, seeded with their offset |
 //!
 //! A seeded checksum is CRC-32 over salt (8), epoch (4), offset (8) and the bytes. The next frame starts at the next
 //! multiple of 8, or of 4096 with the flag *aligned*; what lies between means nothing.
