@@ -110,7 +110,8 @@ fn a_ghost_slot_of_the_root_is_made_true_before_the_other_is_overwritten() {
             let (sim, shown) = ghost_slot(failing);
             sim.power_cut_at(sim.steps() + step);
             let second = open(&sim);
-            let _cut = second.and_then(|journal| (0..6).try_for_each(|_| journal.append([77; 900]).map(drop)));
+            let _cut =
+                second.and_then(|journal| (0..6).try_for_each(|_| journal.append([77; 900]).map(drop)));
             for (label, image) in sim.crash_images(10, step) {
                 let place = format!("error {failing} steps into the close, power cut after {step}, {label}");
                 let journal = open(&image).unwrap_or_else(|error| panic!("{place}: {error}"));
@@ -229,7 +230,8 @@ fn a_link_behind_an_idle_mark_is_followed_when_the_root_does_not_know_it_yet() {
         let left = cut.crash(Crash::LoseAll);
         for round in 0..3 {
             let shim = Shim::new(left.clone(), Lie::None);
-            let journal = open_on(shim.clone()).unwrap_or_else(|error| panic!("step {step} round {round}: {error}"));
+            let journal =
+                open_on(shim.clone()).unwrap_or_else(|error| panic!("step {step} round {round}: {error}"));
             assert_eq!(payloads(&journal).expect("reads"), [b"one"]);
             shim.die();
         }

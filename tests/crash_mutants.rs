@@ -9,7 +9,8 @@ use everlog::testing::Crashes;
 
 /// What the checker says about `lie`; fails if it says nothing.
 fn caught(lie: Lie, acts: &[Act]) -> String {
-    let found = Crashes::new(5).images(12).recoveries(6, 3).run(|sim, notes| play(sim, notes, acts, lie), check);
+    let found =
+        Crashes::new(5).images(12).recoveries(6, 3).run(|sim, notes| play(sim, notes, acts, lie), check);
     let violation = found.expect_err("the lie goes unnoticed").to_string();
     println!("{lie:?}: {violation}");
     violation
@@ -39,6 +40,7 @@ fn a_link_written_before_the_copies_are_durable_is_caught() {
 
 #[test]
 fn a_mark_that_is_too_high_is_caught() {
-    let acts = [Act::Do(crash_kit::appends), Act::Do(crash_kit::buffered_unwaited), Act::Do(crash_kit::ticks)];
+    let acts =
+        [Act::Do(crash_kit::appends), Act::Do(crash_kit::buffered_unwaited), Act::Do(crash_kit::ticks)];
     assert!(caught(Lie::MarkTooHigh, &acts).contains("J6"));
 }

@@ -43,7 +43,9 @@ struct Told {
 impl Told {
     fn hear(&mut self, round: u8, outcome: &everlog::Result<everlog::Receipt>) {
         match outcome {
-            Ok(receipt) if receipt.durability == Durability::Synced => self.synced = self.synced.max(round + 1),
+            Ok(receipt) if receipt.durability == Durability::Synced => {
+                self.synced = self.synced.max(round + 1)
+            }
             Ok(_) => {}
             Err(error) if matches!(error.kind(), ErrorKind::FateUnknown) => {}
             Err(_) => self.refused.push(round),
@@ -58,8 +60,9 @@ fn write(journal: &Journal, seed: u64, writer: u8) -> Told {
     for round in 0..ROUNDS {
         let salt = u64::from(writer) * 100 + u64::from(round);
         let bytes = 10 + pick(seed, salt, 400) as usize;
-        let transaction =
-            [0, 1].iter().fold(Transaction::new(), |tx, half| tx.record(payload(writer, round, *half, bytes)));
+        let transaction = [0, 1]
+            .iter()
+            .fold(Transaction::new(), |tx, half| tx.record(payload(writer, round, *half, bytes)));
         let outcome = match pick(seed, salt + 7, 4) {
             0 => journal.commit(&transaction, Durability::Buffered),
             1 => match journal.submit(&transaction, Durability::Synced) {
@@ -107,10 +110,14 @@ fn run(seed: u64, fault: (u64, Fault)) -> (Sim, Vec<Told>) {
     let journal = opened.expect("opens");
     sim.fail_step(sim.steps() + fault.0, fault.1);
     let told = std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..WRITERS).map(|writer| scope.spawn({
-            let journal = &journal;
-            move || write(journal, seed, writer)
-        })).collect();
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                scope.spawn({
+                    let journal = &journal;
+                    move || write(journal, seed, writer)
+                })
+            })
+            .collect();
         writers.into_iter().map(|writer| writer.join().expect("no panic")).collect()
     });
     if pick(seed, 1, 2) == 0 {

@@ -78,9 +78,18 @@ fn judge(sim: &Sim, sent: &[Vec<u8>], vouched: usize, place: &str) -> bool {
         Ok(journal) => {
             let found = payloads(&journal).unwrap_or_else(|error| panic!("{place}: opened, but {error}"));
             assert!(sent.starts_with(&found), "{place}: other records");
-            assert!(found.len() >= vouched, "{place}: {} of {vouched} records, {}", found.len(), journal.report());
+            assert!(
+                found.len() >= vouched,
+                "{place}: {} of {vouched} records, {}",
+                found.len(),
+                journal.report()
+            );
             let cut = journal.report().cut.is_some();
-            assert!(cut || found.len() == sent.len(), "{place}: {} lost in silence", sent.len() - found.len());
+            assert!(
+                cut || found.len() == sent.len(),
+                "{place}: {} lost in silence",
+                sent.len() - found.len()
+            );
             false
         }
     }

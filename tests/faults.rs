@@ -277,7 +277,11 @@ fn o3_the_lock_of_a_dead_owner_is_gone_with_it_and_what_it_wrote_is_there() {
     let buffered = Transaction::new().record("buffered").record("both");
     journal.commit(&buffered, Durability::Buffered).expect("commits");
     let next = sim.kill();
-    assert_eq!(count(&open(&next).expect("free at once")), 3, "a death of the process takes nothing buffered");
+    assert_eq!(
+        count(&open(&next).expect("free at once")),
+        3,
+        "a death of the process takes nothing buffered"
+    );
 }
 
 #[test]
@@ -316,7 +320,10 @@ fn i1_what_is_too_large_is_refused_before_anything_is_written() {
     let many = (0..4).fold(Transaction::new(), |tx, _| tx.record([0; 900]));
     let error = journal.commit(&many, Durability::Synced).expect_err("too large");
     assert!(matches!(error.kind(), ErrorKind::TooLarge { .. }));
-    assert_eq!(journal.commit(&Transaction::new(), Durability::Synced).expect_err("empty").kind(), &ErrorKind::Input);
+    assert_eq!(
+        journal.commit(&Transaction::new(), Durability::Synced).expect_err("empty").kind(),
+        &ErrorKind::Input
+    );
     assert_eq!(sim.steps(), steps);
     journal.append([0; 1000]).expect("fits");
 }
@@ -346,7 +353,8 @@ fn i6_record_times_never_go_back_whatever_the_clock_does() {
     clock.set_wall(Timestamp::ZERO);
     let journal = open();
     journal.append("1970").expect("appends");
-    let times: Vec<_> = journal.records().expect("reads").map(|record| record.expect("checks").time).collect();
+    let times: Vec<_> =
+        journal.records().expect("reads").map(|record| record.expect("checks").time).collect();
     assert!(times.is_sorted(), "{times:?}");
     assert_eq!(count(&journal), 7, "no record was lost to a jump");
     let since = journal.records_since("2098-01-01T00:00:00Z".parse().expect("a time")).expect("reads");

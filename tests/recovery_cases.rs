@@ -89,7 +89,8 @@ fn spoil(sim: &Sim, file: &str, record: u8) {
 /// Where the bytes that are not zero end, before the roll seal.
 fn frames_end(sim: &Sim, file: &str) -> u64 {
     let bytes = sim.bytes(file).expect("there");
-    let end = bytes[..ROLL_SEAL as usize].iter().rposition(|byte| *byte != 0).map_or(FRAMES, |at| at as u64 + 1);
+    let end =
+        bytes[..ROLL_SEAL as usize].iter().rposition(|byte| *byte != 0).map_or(FRAMES, |at| at as u64 + 1);
     end.next_multiple_of(8)
 }
 
@@ -205,7 +206,11 @@ fn every_case_has_its_one_answer() {
                     NotAJournal => ErrorKind::NotAJournal,
                     NewerFormat => ErrorKind::NewerFormat,
                 };
-                assert_eq!((error.kind(), error.file().unwrap_or_default()), (&kind, *file), "{name}: {error}");
+                assert_eq!(
+                    (error.kind(), error.file().unwrap_or_default()),
+                    (&kind, *file),
+                    "{name}: {error}"
+                );
                 assert!(error.next().is_some(), "{name}: says what to do next: {error}");
                 assert_eq!(sim.image_hash(), hash, "{name}: a refusal changed something");
             }
@@ -219,7 +224,10 @@ fn every_case_has_its_one_answer() {
 fn accepted(journal: &Journal, sim: &Sim, name: &str, answer: Answer) {
     let report = journal.report();
     let found = payloads(journal).expect("reads");
-    assert!(found.iter().zip(1..).all(|(payload, number)| payload.iter().all(|byte| *byte == number)), "{name}");
+    assert!(
+        found.iter().zip(1..).all(|(payload, number)| payload.iter().all(|byte| *byte == number)),
+        "{name}"
+    );
     let facts = (report.created, report.clean, report.cut.is_some(), found.len());
     match answer {
         Clean(count) => assert_eq!(facts, (false, true, false, count), "{name}: {report}"),

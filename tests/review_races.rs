@@ -260,7 +260,8 @@ fn a_step_of_the_clock_is_recorded_even_if_the_first_commit_after_it_is_refused(
     assert_eq!(journal.append([1; 9000]).expect_err("full").kind(), &ErrorKind::Full);
     sim.capacity(None);
     journal.append(b"after").expect("appends");
-    let kinds: Vec<_> = journal.records().expect("readable").map(|record| record.expect("checks").kind).collect();
+    let kinds: Vec<_> =
+        journal.records().expect("readable").map(|record| record.expect("checks").kind).collect();
     assert!(kinds.contains(&everlog::journal::RecordKind::Clock), "{kinds:?}");
 }
 

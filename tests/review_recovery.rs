@@ -104,9 +104,8 @@ fn records_behind_a_clean_close_are_not_doubled_by_a_recovery_that_dies_twice() 
 #[test]
 fn a_transaction_torn_across_a_roll_is_cut_even_if_the_recovery_dies() {
     let large = (0..30).fold(Transaction::new(), |tx, index| tx.record(vec![index; 4000]));
-    let whole: Vec<Vec<u8>> = std::iter::once(b"before".to_vec())
-        .chain((0..30).map(|index| vec![index; 4000]))
-        .collect();
+    let whole: Vec<Vec<u8>> =
+        std::iter::once(b"before".to_vec()).chain((0..30).map(|index| vec![index; 4000])).collect();
     for cut_at in (1..).step_by(5) {
         let sim = Sim::new(7);
         let journal = options().open_on(Arc::new(sim.clone())).expect("opens");

@@ -146,7 +146,7 @@ fn gather(medium: &dyn Medium, access: Access, id: JournalId) -> Result<Found> {
 }
 
 /// Opens one segment file and checks that it is what its name says. `None`: it was never used.
-fn admit(
+pub(crate) fn admit(
     medium: &dyn Medium,
     access: Access,
     file_name: &str,
@@ -155,7 +155,9 @@ fn admit(
 ) -> Result<Option<SegmentFile>> {
     let file = match medium.open(file_name, access) {
         // A live writer removed it since its name was read; if it was needed the chain will miss it.
-        Err(error) if access == Access::Read && error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if access == Access::Read && error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(None);
+        }
         opened => opened.map_err(|error| Error::io("open", file_name, error))?,
     };
     let length = file.len().map_err(|error| Error::io("stat", file_name, error))?;
@@ -252,7 +254,9 @@ fn check_newest(found: &Found, stretches: &[Stretch], slot: &Slot) -> Result<()>
         && !last.segment.roll_slot_is_zero()?
     {
         let what = "the roll seal does not check, and the history goes on in a later segment";
-        return Err(Error::damaged(&last.segment.name, last.segment.frames_end(), what).advise("run everlog verify"));
+        return Err(
+            Error::damaged(&last.segment.name, last.segment.frames_end(), what).advise("run everlog verify")
+        );
     }
     let what = "nothing leads to this segment: a roll seal or link before it is damaged";
     Err(Error::damaged(name::segment(slot.newest_segment), 0, what).advise("run everlog verify"))

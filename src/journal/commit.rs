@@ -12,7 +12,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal::group::{Group, NewRecord};
 use crate::journal::seat::{Call, Cell, Fate, Need, Seat};
 use crate::position::Lsn;
+use crate::segment::record::RecordKind;
 use crate::sync::{Arc, AtomicU32, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, thread, wait};
+
+mod reserve;
+
+pub(crate) use reserve::Reserved;
 
 /// Where groups go.
 pub(crate) trait Sink: Send + Sync {
@@ -116,6 +121,10 @@ struct State {
     closed: bool,
     /// How often a group was refused and its numbers were taken back.
     refusals: u64,
+    /// What the last refused group was refused with.
+    last_refusal: Option<Error>,
+    /// A step of the clock that the next transaction is to be preceded by.
+    clock_note: Option<Vec<u8>>,
     watchers: u32,
     waiting_for_room: u32,
 }
@@ -142,6 +151,8 @@ impl<S: Sink> Core<S> {
             failure: None,
             closed: false,
             refusals: 0,
+            last_refusal: None,
+            clock_note: None,
             watchers: 0,
             waiting_for_room: 0,
         };
@@ -167,15 +178,20 @@ impl<S: Sink> Core<S> {
     ) -> Result<Entered> {
         let bytes = records.iter().map(NewRecord::encoded_bytes).sum();
         let mut state = self.wait_for_room(bytes, patience)?;
-        let (time, step) = state.stamper.stamp();
-        if let Some(step) = step {
-            let clock = NewRecord {
-                kind: crate::segment::record::RecordKind::Clock,
-                type_version: 0,
-                key_id: None,
-                meta: None,
-                payload: &step,
-            };
+        let time = state.stamp();
+        Ok(self.take_seat(state, records, time, need, sitter))
+    }
+
+    fn take_seat(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        records: &[NewRecord<'_>],
+        time: Timestamp,
+        need: Need,
+        sitter: Sitter,
+    ) -> Entered {
+        if let Some(step) = state.clock_note.take() {
+            let clock = NewRecord { kind: RecordKind::Clock, ..NewRecord::event(&step, 0) };
             self.join(&mut state, &[clock], time);
         }
         let first_lsn = self.join(&mut state, records, time);
@@ -189,9 +205,8 @@ impl<S: Sink> Core<S> {
         state.open.wants_sync |= need == Need::Synced;
         state.open.seats.push(seat);
         let calls = self.designate(&mut state);
-        drop(state);
-        ring(calls);
-        Ok(Entered { first_lsn, last_lsn, time, need, cell })
+        ring_unlocked(state, calls);
+        Entered { first_lsn, last_lsn, time, need, cell }
     }
 
     fn join(&self, state: &mut State, records: &[NewRecord<'_>], time: Timestamp) -> Lsn {
@@ -385,6 +400,7 @@ impl<S: Sink> Core<S> {
     fn refuse(&self, mut state: MutexGuard<'_, State>, mut group: Group, syncs: bool, error: &Error) {
         state.writing = false;
         state.refusals += 1;
+        state.last_refusal = Some(error.clone());
         if syncs {
             state.syncing = false;
         }
@@ -538,11 +554,6 @@ impl<S: Sink> Core<S> {
         self.state.lock().next_lsn.before()
     }
 
-    /// How often numbers were taken back.
-    pub(crate) fn refusals(&self) -> u64 {
-        self.state.lock().refusals
-    }
-
     /// Why nothing is accepted, if so.
     pub(crate) fn failure(&self) -> Option<Error> {
         self.state.lock().failure.clone()
@@ -568,16 +579,6 @@ impl<S: Sink> Core<S> {
 }
 
 impl State {
-    fn check(&self) -> Result<()> {
-        if let Some(failure) = &self.failure {
-            Err(failure.poisoned())
-        } else if self.closed {
-            Err(Error::new(ErrorKind::Closed, "the journal was closed").advise("open it again"))
-        } else {
-            Ok(())
-        }
-    }
-
     fn take_open(&mut self) -> Group {
         std::mem::replace(&mut self.open, self.idle.take().unwrap_or_default())
     }

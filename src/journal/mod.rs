@@ -13,14 +13,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::medium::{Lock, Medium};
 use crate::position::{Lsn, Position};
 
-mod chain;
+pub(crate) mod chain;
 pub(crate) mod commit;
 pub(crate) mod compaction;
 mod create;
 pub(crate) mod cursor;
 pub(crate) mod group;
 pub(crate) mod history;
-mod judge;
+pub(crate) mod judge;
 mod keeper;
 pub(crate) mod lease;
 mod offload;
@@ -31,7 +31,7 @@ mod replay;
 mod report;
 pub(crate) mod root;
 mod seat;
-mod spare;
+pub(crate) mod spare;
 mod stamp;
 pub(crate) mod summary;
 mod tail;
@@ -385,10 +385,7 @@ impl Journal {
     ) -> Result<Entered> {
         let writer = self.writer()?;
         transaction::check_sizes(records, &self.inner.options.limits)?;
-        let need = match durability {
-            Durability::Synced => Need::Synced,
-            Durability::Buffered => Need::Written,
-        };
+        let need = durability.need();
         if sitter == Sitter::Ticket || need == Need::Written {
             writer.ensure_pump(self.inner.options.background);
         }

@@ -302,7 +302,8 @@ fn found_in(journal: &Journal, notes: &Notes) -> everlog::Result<Vec<Vec<u8>>> {
     }
     let sent = notes.acked.submitted();
     let first = shown.first().filter(|payload| *payload != PROBE);
-    let gone = first.map_or(notes.compacting, |first| sent.iter().position(|sent| sent == first).unwrap_or(0));
+    let gone =
+        first.map_or(notes.compacting, |first| sent.iter().position(|sent| sent == first).unwrap_or(0));
     assert!(gone <= notes.compacting, "compacted too much: {gone} records");
     Ok(sent[..gone].iter().cloned().chain(shown).collect())
 }
