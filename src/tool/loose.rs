@@ -1,11 +1,12 @@
-//! Whole frames wherever they stand in a segment, found without what comes before them: for what lies beyond a hole.
+//! Frames where the history ends or breaks: the tail beside a live writer, and whole frames beyond a hole.
 
 use crate::error::Result;
 use crate::medium::{read_most, read_range};
 use crate::segment::FRAME_ALIGN;
 use crate::segment::frame::{self, FrameHeader, FrameKind};
-use crate::segment::reader::SegmentFile;
+use crate::segment::reader::{FrameReader, SegmentFile, Step};
 use crate::segment::record;
+use crate::segment::scan::{self, Survey};
 
 const CHUNK_BYTES: usize = 1024 * 1024;
 
@@ -14,6 +15,20 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 pub(crate) struct LooseFrame {
     pub(crate) header: FrameHeader,
     pub(crate) body: Vec<u8>,
+}
+
+/// Passes the next frame of the tail, or says what stands there and what lies behind it.
+///
+/// A live writer may have written since the reader's bytes were read, so what stands there is read once more *after*
+/// the survey: frames are written in order, and whatever the survey saw was written after all that stands before it.
+pub(crate) fn step_at_tail(reader: &mut FrameReader) -> Result<(Step, Survey)> {
+    let step = reader.step()?;
+    if matches!(step, Step::Frame(_)) {
+        return Ok((step, Survey::default()));
+    }
+    let survey = scan::survey(reader.segment(), reader.place().offset)?;
+    reader.extend(u64::MAX);
+    Ok((reader.step()?, survey))
 }
 
 /// The first whole frame of records at or after `from` and before `end`. Time and memory are bounded by the file.

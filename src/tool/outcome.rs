@@ -85,6 +85,7 @@ fn code_of(kind: &ErrorKind) -> u8 {
         | ErrorKind::FateUnknown
         | ErrorKind::Poisoned
         | ErrorKind::Closed
+        | ErrorKind::Reentered
         | ErrorKind::Io => 3,
     }
 }

@@ -213,9 +213,12 @@ fn check_place(site: &Site, findings: &mut Findings) {
         }
     }
     for number in site.chain.iter().flat_map(|chain| &chain.unused) {
-        let file = name::segment(*number);
-        let what = "segment holds nothing of the history; the next opening for writing removes it";
-        findings.notes.push(note(what.to_owned(), &file, command("recover", &site.directory, "")));
+        let frames = site.segments.get(number).and_then(|segment| segment.first_frame().ok().flatten());
+        if frames.is_some() {
+            let what = "segment was superseded; the next opening for writing removes it".to_owned();
+            let next = command("recover", &site.directory, "");
+            findings.notes.push(note(what, &name::segment(*number), next));
+        }
     }
 }
 

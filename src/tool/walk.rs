@@ -9,7 +9,7 @@ use crate::position::{Epoch, Lsn};
 use crate::segment::frame::{FrameHeader, FrameKind};
 use crate::segment::reader::{FrameReader, Place, SegmentFile, Step};
 use crate::segment::record::{RecordKind, RecordView, Records};
-use crate::segment::scan;
+use crate::segment::scan::Survey;
 use crate::segment::slot::RollSeal;
 use crate::snapshot::RunInfo;
 use crate::tool::loose;
@@ -59,6 +59,23 @@ pub(crate) struct Torn {
     /// Whole records of an unfinished transaction that go with it.
     pub(crate) unfinished: u64,
     pub(crate) what: &'static str,
+}
+
+/// Why no frame stands at a place, and what lies behind it.
+#[derive(Clone, Copy, Debug)]
+struct Stopped {
+    what: &'static str,
+    survey: Survey,
+}
+
+impl Stopped {
+    fn of(step: Step, survey: Survey) -> Stopped {
+        let what = match step {
+            Step::Hole(what) => what,
+            _ => "frames end too early",
+        };
+        Stopped { what, survey }
+    }
 }
 
 struct Walk<'a> {
@@ -116,45 +133,48 @@ impl Walk<'_> {
         let stretch = &self.chain.stretches[index];
         let segment = stretch.segment.clone();
         let end = stretch.end().unwrap_or(segment.frames_end());
-        let start = Place::start(&segment.birth);
-        if index == 0 && self.next_lsn.is_none() {
+        if index == 0 {
             self.check_start(stretch);
         }
-        let mut reader = FrameReader::new(segment.clone(), start, end);
+        let mut reader = FrameReader::new(segment.clone(), Place::start(&segment.birth), end);
         loop {
             let before = reader.place().offset;
-            match reader.step() {
-                Ok(Step::Frame(header)) => {
-                    self.frame(index, &reader, &header);
-                    (self.step)(reader.place().offset - before);
-                }
-                Ok(stop) => {
-                    if self.ended(stretch, &reader) {
-                        break;
-                    }
-                    match self.hole(index, &reader, stop)? {
-                        Some(found) => {
-                            let place = Place {
-                                offset: found.offset,
-                                previous: found.previous,
-                                next_lsn: Some(found.first_lsn),
-                                epoch: found.epoch,
-                            };
-                            self.next_lsn = Some(found.first_lsn);
-                            self.open_records = 0;
-                            reader = FrameReader::new(segment.clone(), place, end);
-                        }
-                        None => break,
-                    }
-                }
-                Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NewerFormat) => {
-                    self.fault(error);
-                    break;
-                }
-                Err(error) => return Err(error),
+            let Some((step, survey)) = self.next(stretch, &mut reader)? else { return Ok(()) };
+            if let Step::Frame(header) = step {
+                self.frame(index, &reader, &header);
+                (self.step)(reader.place().offset - before);
+                continue;
             }
+            if self.ended(stretch, &reader) {
+                return Ok(());
+            }
+            let Some(found) = self.hole(index, &reader, Stopped::of(step, survey))? else { return Ok(()) };
+            let place = Place {
+                offset: found.offset,
+                previous: found.previous,
+                next_lsn: Some(found.first_lsn),
+                epoch: found.epoch,
+            };
+            self.next_lsn = Some(found.first_lsn);
+            self.open_records = 0;
+            reader = FrameReader::new(segment.clone(), place, end);
         }
-        Ok(())
+    }
+
+    /// The next step; `None` after damage that nothing can be read behind.
+    fn next(&mut self, stretch: &Stretch, reader: &mut FrameReader) -> Result<Option<(Step, Survey)>> {
+        let step = match stretch.ending {
+            Ending::Open => loose::step_at_tail(reader),
+            Ending::Rolled(_) | Ending::Left(_) => reader.step().map(|step| (step, Survey::default())),
+        };
+        match step {
+            Ok(step) => Ok(Some(step)),
+            Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NewerFormat) => {
+                self.fault(error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The first segment must reach down to the horizon.
@@ -239,29 +259,19 @@ impl Walk<'_> {
     }
 
     /// Judges what stands at the reader's place. Returns the frame to go on with, if it is a hole with some behind it.
-    fn hole(&mut self, index: usize, reader: &FrameReader, stop: Step) -> Result<Option<FrameHeader>> {
+    fn hole(&mut self, index: usize, reader: &FrameReader, stopped: Stopped) -> Result<Option<FrameHeader>> {
         let stretch = &self.chain.stretches[index];
         let (segment, offset) = (reader.segment(), reader.place().offset);
-        let what = match stop {
-            Step::Hole(what) => what,
-            _ => "frames end too early",
-        };
-        if stretch.ending == Ending::Open {
-            let broken = self.chain.damage.is_some();
-            let refused = if broken {
-                self.broken_end(segment, offset, what)?
-            } else {
-                self.tail(stretch, reader, what)?
-            };
-            if !refused {
-                return Ok(None);
+        let damaged = match (stretch.ending, &self.chain.damage) {
+            (Ending::Open, Some(_)) => self.broken_end(segment, offset, stopped)?,
+            (Ending::Open, None) => self.tail(stretch, reader, stopped),
+            _ => {
+                self.fault_at(segment, offset, stopped.what);
+                true
             }
-        } else {
-            let error = Error::damaged(&segment.name, offset, what);
-            self.fault(match self.next_lsn.or(stretch.first_lsn) {
-                Some(lsn) => error.at_lsn(lsn),
-                None => error,
-            });
+        };
+        if !damaged {
+            return Ok(None);
         }
         let end = stretch.end().unwrap_or(segment.frames_end());
         self.hole_seen = true;
@@ -272,25 +282,27 @@ impl Walk<'_> {
         Ok(found.map(|found| found.header))
     }
 
+    fn fault_at(&mut self, segment: &SegmentFile, offset: u64, what: &str) {
+        let error = Error::damaged(&segment.name, offset, what);
+        self.fault(self.next_lsn.map_or(error.clone(), |lsn| error.at_lsn(lsn)));
+    }
+
     /// The end of a segment that should have gone on: a hole if anything stands there.
-    fn broken_end(&mut self, segment: &SegmentFile, offset: u64, what: &str) -> Result<bool> {
-        let survey = scan::survey(segment, offset)?;
-        if survey.remains_end.is_some() {
-            let error = Error::damaged(&segment.name, offset, what);
-            self.fault(self.next_lsn.map_or(error.clone(), |lsn| error.at_lsn(lsn)));
+    fn broken_end(&mut self, segment: &SegmentFile, offset: u64, stopped: Stopped) -> Result<bool> {
+        let remains = stopped.survey.remains_end.is_some();
+        if remains {
+            self.fault_at(segment, offset, stopped.what);
         }
         if segment.roll_seal()?.is_none() && !segment.roll_slot_is_zero()? {
-            let error = Error::damaged(&segment.name, segment.frames_end(), "roll seal does not check");
-            self.fault(self.next_lsn.map_or(error.clone(), |lsn| error.at_lsn(lsn)));
+            self.fault_at(segment, segment.frames_end(), "roll seal does not check");
         }
         self.hole_seen = true;
-        Ok(survey.remains_end.is_some())
+        Ok(remains)
     }
 
     /// The end of the history. True if it is damage.
-    fn tail(&mut self, stretch: &Stretch, reader: &FrameReader, what: &'static str) -> Result<bool> {
+    fn tail(&mut self, stretch: &Stretch, reader: &FrameReader, Stopped { what, survey }: Stopped) -> bool {
         let (segment, offset) = (reader.segment(), reader.place().offset);
-        let survey = scan::survey(segment, offset)?;
         let next_lsn = self.next_lsn.unwrap_or(self.slot.horizon().lsn.next());
         let clean = self.slot.clean().filter(|(number, _)| *number == stretch.number());
         let evidence = Evidence {
@@ -307,7 +319,7 @@ impl Walk<'_> {
             Verdict::Refuse(why) => {
                 let why = format!("{why}: {what}");
                 self.fault(Error::damaged(&segment.name, offset, why).at_lsn(next_lsn));
-                return Ok(true);
+                return true;
             }
             Verdict::Mend => {
                 let bytes = survey.remains(offset);
@@ -323,7 +335,7 @@ impl Walk<'_> {
                 }
             }
         }
-        Ok(false)
+        false
     }
 }
 

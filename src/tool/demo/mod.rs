@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Demo, form: Form) -> Outcome {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    conclude(&mut output, &all, in_journal, broken)?;
+    conclude(&mut output, &all, in_journal, broken, &dir)?;
     if broken > 0 {
         output.flush()?;
         return Ok(Verdict::Findings);
@@ -167,12 +167,20 @@ fn show(output: &mut Output, round: &Round) -> Outcome<()> {
     ))
 }
 
-fn conclude(output: &mut Output, all: &Acknowledged, in_journal: u64, broken: u64) -> Outcome<()> {
+fn conclude(
+    output: &mut Output,
+    all: &Acknowledged,
+    in_journal: u64,
+    broken: u64,
+    dir: &Path,
+) -> Outcome<()> {
     if output.is_json() {
-        let acknowledged = all.count();
-        return output.json(
-            &serde_json::json!({ "acknowledged": acknowledged, "in_journal": in_journal, "broken": broken }),
-        );
+        return output.json(&serde_json::json!({
+            "directory": dir.display().to_string(),
+            "acknowledged": all.count(),
+            "in_journal": in_journal,
+            "broken": broken,
+        }));
     }
     let (on, _) = output.colours();
     if broken > 0 {
@@ -194,7 +202,7 @@ fn conclude(output: &mut Output, all: &Acknowledged, in_journal: u64, broken: u6
 fn look_yourself(output: &mut Output, dir: &Path) -> Outcome<()> {
     output.line("\nLook yourself:")?;
     for line in [
-        command("log", dir, "--from '2s ago' --limit 5"),
+        command("log", dir, "--limit 5"),
         command("verify", dir, ""),
         command("stats", dir, ""),
         command("inspect", dir, ""),
