@@ -1,5 +1,7 @@
 //! Readers beside a live writer see what is durable, in order, and never call it damaged.
 
+#![cfg(feature = "sim")]
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
