@@ -1,6 +1,8 @@
 //! Readers beside a live writer see what is durable, in order, and never call it damaged.
 #![cfg(feature = "sim")]
 
+#![cfg(feature = "sim")]
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,7 @@
 //! A commit is in the log, in the state and acknowledged, or nothing of it is seen anywhere.
 
+#![cfg(feature = "sim")]
+
 mod state_parts;
 
 use std::sync::Arc;

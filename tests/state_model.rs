@@ -1,5 +1,7 @@
 //! Whatever is done in whatever order, with crashes between, the state is what a plain model says (J10).
 
+#![cfg(feature = "sim")]
+
 mod state_parts;
 
 use everlog::journal::Retention;

@@ -1,5 +1,7 @@
 //! The state as of a moment is the fold of all records at or before it, and the answer names the position (J8).
 
+#![cfg(feature = "sim")]
+
 mod state_parts;
 
 use std::sync::Arc;
