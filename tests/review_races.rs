@@ -1,5 +1,4 @@
 //! Failures that meet a second thread: nobody waits for ever, and nothing vouches for what was never written.
-#![cfg(feature = "sim")]
 
 #![cfg(feature = "sim")]
 

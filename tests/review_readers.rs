@@ -1,5 +1,4 @@
 //! Readers beside a live writer see what is durable, in order, and never call it damaged.
-#![cfg(feature = "sim")]
 
 #![cfg(feature = "sim")]
 
