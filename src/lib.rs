@@ -14,14 +14,15 @@ pub(crate) mod snapshot;
 pub mod state;
 pub(crate) mod sync;
 #[cfg(feature = "sim")]
-pub mod testing_fold;
 pub mod testing;
+#[cfg(feature = "sim")]
+pub mod testing_fold;
 
 pub use clock::Timestamp;
 pub use error::{Error, ErrorKind, Result};
 pub use journal::{Cursor, Durability, Journal, Receipt, Record, Ticket, Transaction};
 pub use position::{Epoch, Lsn, Position};
 pub use state::{
-    Codec, Events, Fold, Item, Journaled, JournaledOptions, Meta, Past, Preview, Recorded, Stamp, Subscription,
-    TransactionError, When,
+    Codec, Events, Fold, Item, Journaled, JournaledOptions, Meta, Past, Preview, Recorded, Stamp,
+    Subscription, TransactionError, When,
 };

@@ -1,5 +1,7 @@
 //! A commit is in the log, in the state and acknowledged, or nothing of it is seen anywhere.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
+
 mod state_parts;
 
 use std::sync::Arc;
@@ -200,7 +202,8 @@ fn the_same_directory_opened_twice_in_one_process_is_the_same_live_handle() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("bank");
     let one = Journaled::<Bank>::open(&path).expect("opens");
-    let other = Journaled::<Bank>::open(directory.path().join(".").join("bank")).expect("opens by another name");
+    let other =
+        Journaled::<Bank>::open(directory.path().join(".").join("bank")).expect("opens by another name");
     one.commit(deposit(1, 5)).expect("commits");
     assert_eq!(other.read(Bank::total).expect("reads"), 5);
     drop(one);

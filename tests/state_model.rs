@@ -1,10 +1,12 @@
 //! Whatever is done in whatever order, with crashes between, the state is what a plain model says (J10).
 
+#![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
+
 mod state_parts;
 
+use everlog::journal::Retention;
 use everlog::medium::Sim;
 use everlog::medium::sim::Crash;
-use everlog::journal::Retention;
 use everlog::{Durability, Journaled, Position, When};
 use proptest::prelude::*;
 use state_parts::*;
@@ -76,7 +78,9 @@ impl Run {
                 self.note(|model| model.add(*account, *cents));
             }
             Step::Transaction(amounts) => {
-                self.bank.transaction(|_| Ok(amounts.iter().map(|cents| deposit(1, *cents)))).expect("commits");
+                self.bank
+                    .transaction(|_| Ok(amounts.iter().map(|cents| deposit(1, *cents))))
+                    .expect("commits");
                 self.note(|model| amounts.iter().for_each(|cents| model.add(1, *cents)));
             }
             Step::Move(from, to, cents) => {
@@ -213,7 +217,9 @@ fn a_snapshot_whose_state_does_not_read_back_is_passed_over_while_the_log_is_who
     }
     let live = state(&bank);
     bank.close().expect("closes");
-    for name in everlog::medium::Medium::names(&sim).expect("lists").iter().filter(|name| name.ends_with(".run")) {
+    for name in
+        everlog::medium::Medium::names(&sim).expect("lists").iter().filter(|name| name.ends_with(".run"))
+    {
         sim.flip(name, 150, 0x10).expect("there is that byte");
     }
     let bank = open_on(&sim);

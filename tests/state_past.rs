@@ -1,5 +1,7 @@
 //! The state as of a moment is the fold of all records at or before it, and the answer names the position (J8).
 
+#![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
+
 mod state_parts;
 
 use std::sync::Arc;
@@ -107,7 +109,8 @@ fn a_position_inside_a_transaction_means_before_the_whole_of_it() {
     deposit_each_minute(&bank, &clock, 2);
     // Large enough to span frames.
     let many = 40_000;
-    let receipt = bank.transaction(|_| Ok((0..many).map(|_| deposit(2, 1)))).expect("commits").expect("events");
+    let receipt =
+        bank.transaction(|_| Ok((0..many).map(|_| deposit(2, 1)))).expect("commits").expect("events");
     let inside = Position { lsn: receipt.first_lsn.plus(many / 2), ..receipt.position };
     let past = bank.at(&When::position(inside)).expect("is there");
     assert_eq!((past.total(), past.position().lsn.get()), (2, 2));
@@ -156,7 +159,9 @@ fn a_moment_before_the_horizon_is_an_error_that_names_the_earliest() {
         let errors = [bank.at(&when).err(), bank.events(when.clone()..).err(), bank.rollback_to(&when).err()];
         for error in errors {
             let error = error.expect("gone");
-            let ErrorKind::BeforeHorizon { earliest, earliest_time } = error.kind() else { panic!("{error}") };
+            let ErrorKind::BeforeHorizon { earliest, earliest_time } = error.kind() else {
+                panic!("{error}")
+            };
             assert_eq!(*earliest, horizon);
             assert_eq!(total(&bank, &When::position(*earliest)), horizon.lsn.get());
             assert_eq!(total(&bank, &When::timestamp(*earliest_time)), horizon.lsn.get());

@@ -1,5 +1,7 @@
 //! However many threads commit, there is one order; readers see a growing prefix of it (J12, J4).
 
+#![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
+
 mod state_parts;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,10 +31,14 @@ fn durable_reads_only_grow_and_every_acknowledged_event_is_seen_at_once() {
                 scope.spawn(move || {
                     for count in 1..=100 {
                         bank.commit(deposit(account, 1)).expect("commits");
-                        assert!(bank.read(|bank| bank.of(account)).expect("reads") == count, "own writes are seen");
+                        assert!(
+                            bank.read(|bank| bank.of(account)).expect("reads") == count,
+                            "own writes are seen"
+                        );
                         if count % 25 == 0 {
                             bank.pin(&format!("{account}"), &When::now(), "").expect("pins");
-                            bank.commit(Event::Moved { from: account, to: 99, cents: 1000 }).expect_err("panics");
+                            bank.commit(Event::Moved { from: account, to: 99, cents: 1000 })
+                                .expect_err("panics");
                         }
                     }
                 })
@@ -61,7 +67,10 @@ fn transactions_of_many_threads_never_decide_on_the_same_state() {
             .map(|_| {
                 scope.spawn(|| {
                     let take = || {
-                        bank.try_transaction(|bank| if bank.of(1) < 1 { Err(()) } else { Ok([withdraw(1, 1)]) }).is_ok()
+                        bank.try_transaction(
+                            |bank| if bank.of(1) < 1 { Err(()) } else { Ok([withdraw(1, 1)]) },
+                        )
+                        .is_ok()
                     };
                     (0..50).filter(|_| take()).count()
                 })

@@ -1,5 +1,7 @@
 //! A journal is opened as what it is (J15): changed types are read as what they were meant to be, or refused by name.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
+
 mod state_parts;
 
 use std::sync::Arc;
@@ -39,15 +41,15 @@ list!(Reordered, Reentry, "list", 1, Json, { Cleared, Put { value: u32, key: u32
 list!(Other, OtherEntry, "other", 1, Json, { Put { key: u32, value: u32 }, Cleared },);
 list!(Compact, CompactEntry, "list", 1, Bincode, { Put { key: u32, value: u32 }, Cleared },);
 list!(Newer, NewerEntry, "list", 2, Json, { Set { key: u64, value: u64 }, Cleared },
-    fn decode(version: u16, bytes: &[u8]) -> Result<NewerEntry> {
-        match version {
-            1 => Ok(match Codec::Json.decode::<Entry>(bytes)? {
-                Entry::Put { key, value } => NewerEntry::Set { key: key.into(), value: value.into() },
-                Entry::Cleared => NewerEntry::Cleared,
-            }),
-            _ => Codec::Json.decode(bytes),
-        }
-    });
+fn decode(version: u16, bytes: &[u8]) -> Result<NewerEntry> {
+    match version {
+        1 => Ok(match Codec::Json.decode::<Entry>(bytes)? {
+            Entry::Put { key, value } => NewerEntry::Set { key: key.into(), value: value.into() },
+            Entry::Cleared => NewerEntry::Cleared,
+        }),
+        _ => Codec::Json.decode(bytes),
+    }
+});
 list!(Forgetful, ForgetfulEntry, "list", 2, Json, { Set { key: u64 }, Cleared },);
 
 fn open<S: Fold>(sim: &Sim) -> Result<Journaled<S>> {
@@ -137,8 +139,12 @@ fn a_bincode_journal_keeps_its_events_and_its_shape_is_pinned() {
     let shape = "00000000 01000000 02000000 01000000";
     pins_shape(&[CompactEntry::Put { key: 1, value: 2 }, CompactEntry::Cleared], shape);
     for changed in [
-        std::panic::catch_unwind(|| pins_shape(&[Reentry::Put { key: 1, value: 2 }, Reentry::Cleared], shape)),
-        std::panic::catch_unwind(|| pins_shape(&[Swapped::Put { key: 1, value: 2 }, Swapped::Cleared], shape)),
+        std::panic::catch_unwind(|| {
+            pins_shape(&[Reentry::Put { key: 1, value: 2 }, Reentry::Cleared], shape)
+        }),
+        std::panic::catch_unwind(|| {
+            pins_shape(&[Swapped::Put { key: 1, value: 2 }, Swapped::Cleared], shape)
+        }),
     ] {
         assert!(changed.is_err(), "a changed shape is noticed");
     }

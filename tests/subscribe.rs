@@ -1,5 +1,7 @@
 //! A subscription gives everything durable after a position, in order, each once, also after a restart.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
+
 mod state_parts;
 
 use std::time::Duration;
@@ -102,6 +104,9 @@ fn a_position_that_a_crash_cut_is_refused_with_the_last_one_in_common() {
     for error in [bank.subscribe(lost).err(), bank.at(&When::position(lost)).err()] {
         assert_eq!(error.expect("refused").kind(), &ErrorKind::Diverged { common });
     }
-    assert_eq!(bank.subscribe(common).expect("subscribes").next().expect("one").expect("checks").position.lsn, lost.lsn);
+    assert_eq!(
+        bank.subscribe(common).expect("subscribes").next().expect("one").expect("checks").position.lsn,
+        lost.lsn
+    );
     drop(buffered);
 }

@@ -61,8 +61,7 @@ fn read<S: Fold>(record: &Record) -> Result<Option<Recorded<S::Event>>> {
         }
         RecordKind::Rollback => {
             let rollback: RollbackRecord = decode_own(&record.payload).map_err(|error| error.at_lsn(lsn))?;
-            let target =
-                Position::new(Epoch::new(rollback.target_epoch), Lsn::new(rollback.target_lsn));
+            let target = Position::new(Epoch::new(rollback.target_epoch), Lsn::new(rollback.target_lsn));
             Item::Rollback { target }
         }
         _ => return Ok(None),

@@ -275,7 +275,8 @@ impl<S: Fold> Journaled<S> {
     /// version to be read by later. Else as [`Journaled::snapshot`].
     pub fn compact(&self, retention: &Retention) -> Result<Compacted> {
         if S::STATE_VERSION.is_none() {
-            let what = format!("the state {:?} has no version, so that it cannot replace its events", S::NAME);
+            let what =
+                format!("the state {:?} has no version, so that it cannot replace its events", S::NAME);
             return Err(Error::new(ErrorKind::Unsupported, what).advise("give the fold a STATE_VERSION"));
         }
         self.twin.outside()?;

@@ -183,9 +183,10 @@ fn read_run(journal: &Journal, info: &RunInfo) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     match reader.read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
-        Err(error) => Err(reader.error().cloned().unwrap_or_else(|| {
-            Error::io("read", &crate::medium::name::run(info.id), error)
-        })),
+        Err(error) => Err(reader
+            .error()
+            .cloned()
+            .unwrap_or_else(|| Error::io("read", &crate::medium::name::run(info.id), error))),
     }
 }
 

@@ -57,7 +57,9 @@ impl Place {
             if present.handle.strong_count() > 0 && present.type_id != TypeId::of::<T>() {
                 let what =
                     format!("this process has the directory open as {}, another type", present.type_name);
-                return Err(Error::new(ErrorKind::WrongType, what).advise("open it as that, or close it there"));
+                return Err(
+                    Error::new(ErrorKind::WrongType, what).advise("open it as that, or close it there")
+                );
             }
             match present.handle.upgrade().map(Arc::downcast::<T>) {
                 Some(Ok(live)) => return Ok(Found::Live(live)),

@@ -134,6 +134,9 @@ impl<S: Fold> Preview<S> {
 
 impl<S: Fold> fmt::Debug for Preview<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Preview").field("target", &self.target()).field("from", &self.from()).finish_non_exhaustive()
+        f.debug_struct("Preview")
+            .field("target", &self.target())
+            .field("from", &self.from())
+            .finish_non_exhaustive()
     }
 }

@@ -58,7 +58,8 @@ impl When {
     /// `Input` if the text is not such a time.
     pub fn time(text: &str) -> Result<When> {
         let time = text.parse().map_err(|error| {
-            Error::new(ErrorKind::Input, format!("{text:?} is {error}")).advise("write it as RFC 3339, with a zone")
+            Error::new(ErrorKind::Input, format!("{text:?} is {error}"))
+                .advise("write it as RFC 3339, with a zone")
         })?;
         Ok(When::timestamp(time))
     }

@@ -1,5 +1,5 @@
 //! What the tests of typed journals share: a bank, a clock, and openings on a simulated device.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, clippy::expect_used, reason = "each test file uses a part of it, and it is for tests")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,10 +12,20 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Event {
-    Deposited { account: u32, cents: u64 },
-    Withdrawn { account: u32, cents: u64 },
+    Deposited {
+        account: u32,
+        cents: u64,
+    },
+    Withdrawn {
+        account: u32,
+        cents: u64,
+    },
     /// Panics when the account has not this much, halfway through.
-    Moved { from: u32, to: u32, cents: u64 },
+    Moved {
+        from: u32,
+        to: u32,
+        cents: u64,
+    },
 }
 
 /// Knows balances, and what it was told with the last event.
