@@ -36,7 +36,7 @@ fn durable_reads_only_grow_and_every_acknowledged_event_is_seen_at_once() {
                             "own writes are seen"
                         );
                         if count % 25 == 0 {
-                            bank.pin(&format!("{account}"), &When::now(), "").expect("pins");
+                            bank.pin(&format!("{account}"), When::now(), "").expect("pins");
                             bank.commit(Event::Moved { from: account, to: 99, cents: 1000 })
                                 .expect_err("panics");
                         }
@@ -50,7 +50,7 @@ fn durable_reads_only_grow_and_every_acknowledged_event_is_seen_at_once() {
     let live = state(&bank);
     assert_eq!((live.total(), live.events, live.of(99)), (400, 400, 0));
     assert_eq!(bank.latest(Bank::clone).expect("reads"), live);
-    assert_eq!(bank.at(&When::now()).expect("folds").into_state(), live, "the log says the same (J10)");
+    assert_eq!(bank.at(When::now()).expect("folds").into_state(), live, "the log says the same (J10)");
     bank.close().expect("closes");
     let bank = Journaled::<Bank>::open(directory.path()).expect("opens");
     assert_eq!(state(&bank), live);
