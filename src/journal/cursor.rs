@@ -105,6 +105,10 @@ impl FrameCursor {
         let Some(reader) = &mut self.reader else { return Ok(()) };
         let number = reader.segment().birth.number;
         let here = reader.place().offset;
+        if let Some(leg) = self.history.leg_instead_of(number, self.next_lsn) {
+            self.open(leg);
+            return Ok(());
+        }
         let after = self.history.leg_after(number);
         if self.leg_end.is_none() && after.is_some() {
             // It was the active segment when the cursor came; now it has an end, and frames may have been added.
