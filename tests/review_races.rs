@@ -1,5 +1,7 @@
 //! Failures that meet a second thread: nobody waits for ever, and nothing vouches for what was never written.
 
+#![cfg(feature = "sim")]
+
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;

@@ -1,12 +1,15 @@
 //! Readers beside a live writer see what is durable, in order, and never call it damaged.
 
+#![cfg(feature = "sim")]
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use everlog::journal::{Background, Options};
+use everlog::medium::sim::Crash;
 use everlog::medium::{Access, Lock, Medium, MediumFile, Presence, Sim};
-use everlog::{Journal, Position};
+use everlog::{Durability, ErrorKind, Journal, Position, Transaction};
 
 fn options() -> Options {
     Options::new().background(Background::Inline).segment_bytes(16 * 1024, 64 * 1024)
@@ -145,4 +148,20 @@ fn files_that_a_writer_removes_between_two_reads_do_not_fail_the_opening() {
         });
         reader.unwrap_or_else(|error| panic!("moment {moment}: {error}"));
     }
+}
+
+#[test]
+fn a_position_that_was_cut_diverges_before_its_number_is_given_again() {
+    let sim = Sim::new(4);
+    let journal = options().open_on(Arc::new(sim.clone())).expect("opens");
+    let kept = journal.append(b"a").expect("appends").position;
+    let lost =
+        journal.commit(&Transaction::new().record(*b"b"), Durability::Buffered).expect("writes").position;
+    let journal = options().open_on(Arc::new(sim.crash(Crash::LoseAll))).expect("opens");
+    let error = journal.records_after(lost).expect_err("cut");
+    assert_eq!(error.kind(), &ErrorKind::Diverged { common: kept });
+    journal.append(b"c").expect("appends");
+    let error = journal.records_after(lost).expect_err("cut");
+    assert_eq!(error.kind(), &ErrorKind::Diverged { common: kept });
+    assert!(journal.records_after(kept).is_ok());
 }

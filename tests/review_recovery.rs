@@ -1,5 +1,7 @@
 //! Recovery that dies at any of its own steps, by power cut, error or kill, can be repeated without end (J7).
 
+#![cfg(feature = "sim")]
+
 use std::io::ErrorKind as IoKind;
 use std::sync::Arc;
 

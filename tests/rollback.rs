@@ -1,5 +1,7 @@
 //! A rollback appends: the state is what it was, nothing is forgotten, and it can be rolled back itself.
 
+#![cfg(feature = "sim")]
+
 mod state_parts;
 
 use everlog::medium::Sim;

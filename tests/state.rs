@@ -1,5 +1,7 @@
 //! A commit is in the log, in the state and acknowledged, or nothing of it is seen anywhere.
 
+#![cfg(feature = "sim")]
+
 mod state_parts;
 
 use std::sync::Arc;
@@ -229,4 +231,52 @@ fn the_same_directory_opened_twice_in_one_process_is_the_same_live_handle() {
     racing.into_iter().for_each(|thread| thread.join().expect("no panic"));
     let bank = Journaled::<Bank>::open(&path).expect("opens");
     assert_eq!(bank.read(Bank::total).expect("reads"), 15 + 160);
+}
+
+#[test]
+fn a_read_only_handle_shows_what_is_proven_and_changes_nothing() {
+    let sim = Sim::new(9);
+    let bank = open_on(&sim);
+    bank.commit(deposit(1, 5)).expect("commits");
+    bank.tick().expect("marks");
+    let steps = sim.steps();
+    let sight = inline::<Bank>().read_only().open_on(Arc::new(sim.clone())).expect("opens beside the writer");
+    assert_eq!(state(&sight), state(&bank));
+    assert_eq!(sight.latest(Bank::total).expect("reads"), 5);
+    assert_eq!(sight.events(..).expect("reads").count(), 1);
+    assert_eq!(sight.subscribe(Position::START).expect("subscribes").count(), 1, "ends where it is proven");
+    for error in [
+        sight.commit(deposit(1, 1)).err(),
+        sight.transaction(|_| Ok([])).err(),
+        sight.rollback_to(&everlog::When::position(Position::START)).err(),
+        sight.snapshot().err(),
+    ] {
+        assert_eq!(error.expect("refused").kind(), &ErrorKind::ReadOnly);
+    }
+    assert_eq!(sim.steps(), steps);
+}
+
+#[test]
+fn snapshots_are_made_by_themselves_when_enough_was_appended() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = Journaled::<Bank>::options().journal(|journal| journal.snapshot_every_bytes(Some(20_000)));
+    let bank = options.open(directory.path()).expect("opens");
+    for _ in 0..10 {
+        bank.transaction(|_| Ok((0..100).map(|_| deposit(1, 1)))).expect("commits");
+    }
+    bank.close().expect("closes, and had no trouble");
+    let bank = Journaled::<Bank>::open(directory.path()).expect("opens");
+    assert!(bank.report().snapshot.is_some(), "{}", bank.report());
+    assert_eq!(bank.read(Bank::total).expect("reads"), 1000);
+}
+
+#[test]
+fn handles_and_feeds_go_between_threads() {
+    fn sendable<T: Send + Sync>() {}
+    sendable::<Journaled<Bank>>();
+    sendable::<everlog::Past<Bank>>();
+    sendable::<everlog::Preview<Bank>>();
+    fn movable<T: Send>() {}
+    movable::<everlog::Events<Bank>>();
+    movable::<everlog::Subscription<Bank>>();
 }

@@ -1,5 +1,7 @@
 //! Whatever is done in whatever order, with crashes between, the state is what a plain model says (J10).
 
+#![cfg(feature = "sim")]
+
 mod state_parts;
 
 use everlog::journal::Retention;
@@ -29,11 +31,11 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => (0..4_u32, 1..50_u64).prop_map(|(account, cents)| Step::Deposit(account, cents)),
-        2 => prop::collection::vec(1..9_u64, 0..40).prop_map(Step::Transaction),
+        2 => prop::collection::vec(1..9_u64, 0..250).prop_map(Step::Transaction),
         2 => (0..4_u32, 0..4_u32, 1..60_u64).prop_map(|(from, to, cents)| Step::Move(from, to, cents)),
         1 => (1..50_u64).prop_map(Step::Buffered),
         1 => Just(Step::Snapshot),
-        1 => (0..200_000_u64).prop_map(Step::Compact),
+        1 => (0..60_000_u64).prop_map(Step::Compact),
         1 => (0..8_usize).prop_map(Step::Rollback),
         2 => (0..20_usize).prop_map(Step::Past),
         1 => Just(Step::Pin),

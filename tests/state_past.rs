@@ -1,27 +1,31 @@
 //! The state as of a moment is the fold of all records at or before it, and the answer names the position (J8).
 
+#![cfg(feature = "sim")]
+
 mod state_parts;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use everlog::clock::Clock;
 use everlog::journal::Retention;
 use everlog::medium::Sim;
+use everlog::testing::ManualClock;
 use everlog::{ErrorKind, Journaled, Lsn, Position, Timestamp, When};
 use state_parts::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn open(sim: &Sim, clock: &Arc<HandClock>) -> Journaled<Bank> {
+fn open(sim: &Sim, clock: &Arc<ManualClock>) -> Journaled<Bank> {
     inline().clock(clock.clone()).open_on(Arc::new(sim.clone())).expect("opens")
 }
 
 /// One deposit of 1 cent a minute.
-fn deposit_each_minute(bank: &Journaled<Bank>, clock: &HandClock, count: u32) {
+fn deposit_each_minute(bank: &Journaled<Bank>, clock: &ManualClock, count: u32) {
     for _ in 0..count {
         bank.commit(deposit(1, 1)).expect("commits");
-        clock.pass(MINUTE);
+        clock.advance(MINUTE);
     }
 }
 
@@ -31,7 +35,7 @@ fn total(bank: &Journaled<Bank>, when: &When) -> u64 {
 
 #[test]
 fn a_moment_is_named_by_position_time_distance_or_pin() {
-    let clock = HandClock::new();
+    let clock = clock();
     let bank = open(&Sim::new(1), &clock);
     deposit_each_minute(&bank, &clock, 30);
     let third = bank.events(..).expect("reads").nth(2).expect("a third").expect("checks");
@@ -59,7 +63,7 @@ fn a_moment_is_named_by_position_time_distance_or_pin() {
 
 #[test]
 fn events_at_the_same_instant_are_all_in_and_the_instant_stays_open() {
-    let clock = HandClock::new();
+    let clock = clock();
     let bank = open(&Sim::new(2), &clock);
     let first = bank.commit(deposit(1, 1)).expect("commits");
     let second = bank.commit(deposit(1, 2)).expect("commits");
@@ -70,7 +74,7 @@ fn events_at_the_same_instant_are_all_in_and_the_instant_stays_open() {
     bank.commit(deposit(1, 4)).expect("commits");
     assert_eq!(total(&bank, &When::timestamp(first.time)), 7, "and did");
     assert_eq!(total(&bank, &When::position(first.position)), 1, "positions tell them apart");
-    clock.pass(MINUTE);
+    clock.advance(MINUTE);
     bank.commit(deposit(1, 8)).expect("commits");
     let past = bank.at(&When::timestamp(first.time)).expect("is there");
     assert_eq!(past.total(), 7);
@@ -79,11 +83,11 @@ fn events_at_the_same_instant_are_all_in_and_the_instant_stays_open() {
 
 #[test]
 fn a_clock_that_steps_back_reorders_nothing() {
-    let clock = HandClock::new();
+    let clock = clock();
     let sim = Sim::new(3);
     let bank = open(&sim, &clock);
     deposit_each_minute(&bank, &clock, 3);
-    clock.step_back(5 * HOUR);
+    clock.set_wall(clock.wall().minus(5 * HOUR));
     let stepped = bank.commit(deposit(1, 10)).expect("commits");
     deposit_each_minute(&bank, &clock, 2);
     let times: Vec<Timestamp> =
@@ -100,7 +104,7 @@ fn a_clock_that_steps_back_reorders_nothing() {
 
 #[test]
 fn a_position_inside_a_transaction_means_before_the_whole_of_it() {
-    let clock = HandClock::new();
+    let clock = clock();
     let bank = open(&Sim::new(4), &clock);
     deposit_each_minute(&bank, &clock, 2);
     // Large enough to span frames.
@@ -115,11 +119,11 @@ fn a_position_inside_a_transaction_means_before_the_whole_of_it() {
 
 #[test]
 fn ranges_of_events_have_the_ends_that_were_asked_for() {
-    let clock = HandClock::new();
+    let clock = clock();
     let bank = open(&Sim::new(5), &clock);
     deposit_each_minute(&bank, &clock, 10);
     let at = |minute: u64| {
-        let start: Timestamp = HandClock::START.parse().expect("a time");
+        let start: Timestamp = START.parse().expect("a time");
         When::timestamp(start.plus(minute as u32 * MINUTE))
     };
     let lsn = |lsn| When::lsn(Lsn::new(lsn));
@@ -141,7 +145,7 @@ fn ranges_of_events_have_the_ends_that_were_asked_for() {
 
 #[test]
 fn a_moment_before_the_horizon_is_an_error_that_names_the_earliest() {
-    let clock = HandClock::new();
+    let clock = clock();
     let sim = Sim::new(6);
     let bank = open(&sim, &clock);
     deposit_each_minute(&bank, &clock, 2000);

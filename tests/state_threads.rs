@@ -1,5 +1,7 @@
 //! However many threads commit, there is one order; readers see a growing prefix of it (J12, J4).
 
+#![cfg(feature = "sim")]
+
 mod state_parts;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,7 @@
 //! A journal is opened as what it is (J15): changed types are read as what they were meant to be, or refused by name.
 
+#![cfg(feature = "sim")]
+
 mod state_parts;
 
 use std::sync::Arc;

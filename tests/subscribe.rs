@@ -1,5 +1,7 @@
 //! A subscription gives everything durable after a position, in order, each once, also after a restart.
 
+#![cfg(feature = "sim")]
+
 mod state_parts;
 
 use std::time::Duration;

@@ -336,10 +336,13 @@ impl<S: Sink> Core<S> {
     fn ring_the_bell(&self, state: &State) -> Option<Call> {
         self.pump_due.store(1, Ordering::Release);
         self.bell.notify_one();
-        match state.pump_runs {
-            true => None,
-            false => state.awaiting.iter().chain(&state.open.seats).find_map(Seat::nudge),
+        if state.pump_runs {
+            return None;
         }
+        if state.waiting_for_room > 0 {
+            self.room.notify_all();
+        }
+        state.awaiting.iter().chain(&state.open.seats).find_map(Seat::nudge)
     }
 
     /// Writes the open group and, with the right to, syncs it.

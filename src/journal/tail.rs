@@ -478,7 +478,11 @@ impl End {
             // A mark that does not fit is given up: the roll seal will say the same.
             return match kind {
                 FrameKind::Seal => Err(Error::new(ErrorKind::Io, "no room was left for the seal")),
-                _ => Ok(()),
+                _ => {
+                    // Or the keeper would try, and sync, for as long as nothing else happens.
+                    self.marked = self.marked.max(self.proven);
+                    Ok(())
+                }
             };
         }
         self.sealed = false;

@@ -122,6 +122,7 @@ impl FrameReader {
         match self.try_step()? {
             Step::Zeros | Step::Hole(_) if self.stale => {
                 self.buffer.clear();
+                self.body = (0, 0);
                 self.try_step()
             }
             step => Ok(step),

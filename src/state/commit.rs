@@ -105,7 +105,7 @@ impl<S: Fold> Twin<S> {
     ) -> Result<Option<Receipt>, TransactionError<E>> {
         let Some(entered) = self.decide(manner, Sitter::Thread, decide)? else { return Ok(None) };
         let receipt = self.journal.complete(entered)?;
-        self.drain();
+        self.keep_up();
         Ok(Some(receipt))
     }
 
@@ -118,8 +118,9 @@ impl<S: Fold> Twin<S> {
     ) -> Result<Entered> {
         let prepared = prepare::<S>(manner, &events)?;
         self.journal.check_records(&prepared.records())?;
+        let refusals = pending.refusals;
         loop {
-            let reserved = self.reserve(pending)?;
+            let reserved = self.reserve(refusals)?;
             // From here on pending has what is not in the log yet.
             pending.broken = true;
             let stamps = self.stamps(manner, prepared.events.len(), &reserved);
@@ -143,11 +144,12 @@ impl<S: Fold> Twin<S> {
         }
     }
 
-    /// Looks at the next place; refuses if what pending stands on was taken back since it was looked at.
-    pub(crate) fn reserve(&self, pending: &Pending<S>) -> Result<Reserved> {
+    /// Looks at the next place. If numbers were taken back after the first `refusals`, what was decided then may be
+    /// void, and the error is what they were refused with.
+    pub(crate) fn reserve(&self, refusals: u64) -> Result<Reserved> {
         let core = self.journal.writer_core()?;
         let reserved = core.reserve()?;
-        match core.refusal_since(pending.refusals) {
+        match core.refusal_since(refusals) {
             Some(refusal) => Err(refusal),
             None => Ok(reserved),
         }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::commit::Sitter;
-use crate::journal::{Compacted, Durability, Pin, Receipt, Report, Retention, Status, Ticket};
+use crate::journal::{
+    Compacted, Durability, Offloaded, Pin, Receipt, Report, Retention, Status, Ticket, offload,
+};
 use crate::position::Position;
 
 mod codec;
@@ -33,7 +35,7 @@ pub use rollback::Preview;
 pub use when::When;
 
 use commit::Manner;
-use refold::Maker;
+use refold::{snapshot, with_maker};
 use twin::Twin;
 
 /// A state of type `S` on disk, changed only by its own events.
@@ -142,7 +144,7 @@ impl<S: Fold> Journaled<S> {
     /// As [`Journaled::commit`], but the outcome of write and sync is the ticket's.
     pub fn submit(&self, event: S::Event) -> Result<Ticket> {
         let decided = self.twin.decide::<Error>(&self.manner, Sitter::Ticket, |_| Ok(vec![event]));
-        self.twin.drain();
+        self.twin.keep_up();
         match decided.map_err(flat)? {
             Some(entered) => self.twin.journal.ticket_for(entered),
             None => Err(Error::new(ErrorKind::Absent, "a commit of one event was empty")),
@@ -260,7 +262,8 @@ impl<S: Fold> Journaled<S> {
     /// `Damaged` if the log reads back differently from what was appended (J10); `WrongType` if the state would not read
     /// back; `Full`, and then the journal is as before.
     pub fn snapshot(&self) -> Result<Position> {
-        self.with_maker(|maker| self.twin.journal.make_snapshot(maker))
+        self.twin.outside()?;
+        snapshot::<S>(&self.twin.journal)
     }
 
     /// Moves the horizon as far as `retention` and pins allow, and removes what lies below it. Without this call a
@@ -276,19 +279,8 @@ impl<S: Fold> Journaled<S> {
                 format!("the state {:?} has no version, so that it cannot replace its events", S::NAME);
             return Err(Error::new(ErrorKind::Unsupported, what).advise("give the fold a STATE_VERSION"));
         }
-        self.with_maker(|maker| self.twin.journal.compact_with(retention, maker))
-    }
-
-    fn with_maker<T>(&self, mut work: impl FnMut(&mut Maker<S>) -> Result<T>) -> Result<T> {
         self.twin.outside()?;
-        let mut maker = Maker::new(&self.twin.journal);
-        loop {
-            match work(&mut maker) {
-                // A snapshot that does not read back is only a short cut that is not there.
-                Err(_) if maker.set_aside() => {}
-                outcome => return outcome,
-            }
-        }
+        with_maker::<S, _>(&self.twin.journal, |maker| self.twin.journal.compact_with(retention, maker))
     }
 
     /// What opening found and did.
@@ -367,6 +359,12 @@ impl<S: Fold> Journaled<S> {
     pub fn close(&self) -> Result<()> {
         self.twin.outside()?;
         self.twin.close()
+    }
+
+    /// [`Journaled::close`] as a future, for async programs. The journal closes even if nobody polls it.
+    pub fn close_async(&self) -> Offloaded<()> {
+        let journaled = self.clone();
+        offload("everlog-close", move || journaled.close())
     }
 }
 

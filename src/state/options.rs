@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::journal::options::{FACE_TYPED, Face};
-use crate::journal::{Background, Damaged, Options};
+use crate::journal::{Background, Damaged, Offloaded, Options, offload};
 use crate::medium::{Disk, Medium, Presence};
 use crate::state::Journaled;
 use crate::state::fold::Fold;
@@ -101,6 +101,12 @@ impl<S: Fold> JournaledOptions<S> {
                 Ok(Journaled::of(twin))
             }
         }
+    }
+
+    /// [`JournaledOptions::open`] as a future, for async programs: recovery runs on a thread of its own.
+    pub fn open_async(self, path: impl Into<PathBuf>) -> Offloaded<Journaled<S>> {
+        let path = path.into();
+        offload("everlog-open", move || self.open(path))
     }
 
     /// Opens the journal on a medium, such as a simulated one.

@@ -200,6 +200,25 @@ pub(crate) fn write_run(journal: &Journal, bytes: &[u8]) -> Result<RunInfo> {
     Ok(info)
 }
 
+/// Makes a snapshot at the durable end.
+pub(crate) fn snapshot<S: Fold>(journal: &Journal) -> Result<Position> {
+    with_maker::<S, _>(journal, |maker| journal.make_snapshot(maker))
+}
+
+/// Works with a maker, again if a snapshot to start from does not read back: it is only a short cut.
+pub(crate) fn with_maker<S: Fold, T>(
+    journal: &Journal,
+    mut work: impl FnMut(&mut Maker<S>) -> Result<T>,
+) -> Result<T> {
+    let mut maker = Maker::new(journal);
+    loop {
+        match work(&mut maker) {
+            Err(_) if maker.set_aside() => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Makes snapshots of a folded state from the log as read back (J10).
 pub(crate) struct Maker<S> {
     journal: Journal,

@@ -85,7 +85,7 @@ impl<S: Fold> Preview<S> {
             let _stays = medium.remove(&name::run(run.id));
         })?;
         let receipt = twin.journal.complete(entered)?;
-        twin.drain();
+        twin.keep_up();
         Ok(receipt)
     }
 
@@ -104,7 +104,7 @@ impl<S: Fold> Preview<S> {
                 let what = format!("something was committed since the preview at {}", self.from());
                 return Err(Error::new(ErrorKind::Conflict, what).advise("make a new preview"));
             }
-            let reserved = twin.reserve(&pending)?;
+            let reserved = twin.reserve(pending.refusals)?;
             pending.broken = true;
             change.apply_to(pending.state()?)?;
             match twin.journal.enter_reserved(&[record], Durability::Synced, Sitter::Thread, &reserved)? {

@@ -16,7 +16,7 @@ use crate::journal::Journal;
 use crate::position::{Epoch, Lsn};
 use crate::state::fold::{Fold, Stamp, state_version};
 use crate::state::inside::{self, Inside};
-use crate::state::refold::{Folded, apply, catch_up, fold_to};
+use crate::state::refold::{Folded, apply, catch_up, fold_to, snapshot};
 use crate::state::registry::Place;
 
 /// From this many waiting commits on, a committer waits for readers to let it apply them.
@@ -217,8 +217,14 @@ impl<S: Fold> Twin<S> {
         self.queue.lock().waiting.push_back(Waiting { last, change });
     }
 
+    /// What follows a commit: readers get to see it, and now and then there is a snapshot.
+    pub(crate) fn keep_up(&self) {
+        self.drain();
+        self.journal.snapshot_if_due(snapshot::<S>);
+    }
+
     /// Applies what became durable, unless readers are at it; then they do, or the next.
-    pub(crate) fn drain(&self) {
+    fn drain(&self) {
         if !self.lags() {
             return;
         }

@@ -1,15 +1,13 @@
-//! What the tests of typed journals share: a bank, a clock set by hand, and openings on a simulated device.
+//! What the tests of typed journals share: a bank, a clock, and openings on a simulated device.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use everlog::clock::Clock;
 use everlog::journal::Background;
 use everlog::medium::Sim;
-use everlog::{Fold, Journaled, JournaledOptions, Stamp, Timestamp};
+use everlog::testing::ManualClock;
+use everlog::{Fold, Journaled, JournaledOptions, Stamp};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,40 +90,9 @@ pub(crate) fn state(bank: &Journaled<Bank>) -> Bank {
     bank.read(Bank::clone).expect("reads")
 }
 
-/// A clock that stands still until it is moved. It starts at 2026-11-19T18:00:00Z.
-#[derive(Debug)]
-pub(crate) struct HandClock {
-    wall: AtomicU64,
-    elapsed: AtomicU64,
-}
+/// When the clocks of these tests start.
+pub(crate) const START: &str = "2026-11-19T18:00:00Z";
 
-impl HandClock {
-    pub(crate) const START: &'static str = "2026-11-19T18:00:00Z";
-
-    pub(crate) fn new() -> Arc<HandClock> {
-        let start: Timestamp = HandClock::START.parse().expect("a time");
-        Arc::new(HandClock { wall: AtomicU64::new(start.micros()), elapsed: AtomicU64::new(0) })
-    }
-
-    /// Time passes.
-    pub(crate) fn pass(&self, distance: Duration) {
-        let micros = distance.as_micros() as u64;
-        self.wall.fetch_add(micros, Ordering::SeqCst);
-        self.elapsed.fetch_add(micros, Ordering::SeqCst);
-    }
-
-    /// Somebody sets the wall clock back.
-    pub(crate) fn step_back(&self, distance: Duration) {
-        self.wall.fetch_sub(distance.as_micros() as u64, Ordering::SeqCst);
-    }
-}
-
-impl Clock for HandClock {
-    fn wall(&self) -> Timestamp {
-        Timestamp::from_micros(self.wall.load(Ordering::SeqCst))
-    }
-
-    fn elapsed(&self) -> Duration {
-        Duration::from_micros(self.elapsed.load(Ordering::SeqCst))
-    }
+pub(crate) fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(START.parse().expect("a time")))
 }
