@@ -92,6 +92,9 @@ pub enum ErrorKind {
     Conflict,
     /// The queue is full right now; try again or use the waiting form.
     Busy,
+    /// A handle was called from inside its own closure or fold, which would wait for itself. Use what the closure
+    /// is given.
+    Reentered,
     /// The handle was closed.
     Closed,
     /// This platform or this kind of journal cannot do that; the message says why.
@@ -124,6 +127,7 @@ impl ErrorKind {
             ErrorKind::Refused => "refused",
             ErrorKind::Conflict => "conflict",
             ErrorKind::Busy => "busy",
+            ErrorKind::Reentered => "reentered",
             ErrorKind::Closed => "closed",
             ErrorKind::Unsupported => "unsupported",
             ErrorKind::Io => "io",

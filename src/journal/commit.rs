@@ -12,7 +12,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal::group::{Group, NewRecord};
 use crate::journal::seat::{Call, Cell, Fate, Need, Seat};
 use crate::position::Lsn;
+use crate::segment::record::RecordKind;
 use crate::sync::{Arc, AtomicU32, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, thread, wait};
+
+mod reserve;
+
+pub(crate) use reserve::Reserved;
 
 /// Where groups go.
 pub(crate) trait Sink: Send + Sync {
@@ -37,6 +42,9 @@ pub(crate) trait Stamper: Send {
     /// The time for the next transaction, never before the last one, and a record to precede it when the clock
     /// stepped.
     fn stamp(&mut self) -> (Timestamp, Option<Vec<u8>>);
+
+    /// The last records were not written, perhaps with the one that told of a step: it is to be told again.
+    fn take_back(&mut self) {}
 }
 
 /// Whether to wait for room in the open group.
@@ -100,6 +108,8 @@ struct State {
     /// The pump is the one called upon to sync.
     pump_sync: bool,
     pump_stops: bool,
+    /// Whether there is a pump.
+    pump_runs: bool,
     /// Being written.
     in_flight: Vec<Seat>,
     /// Written, not yet synced.
@@ -111,6 +121,10 @@ struct State {
     closed: bool,
     /// How often a group was refused and its numbers were taken back.
     refusals: u64,
+    /// What the last refused group was refused with.
+    last_refusal: Option<Error>,
+    /// A step of the clock that the next transaction is to be preceded by.
+    clock_note: Option<Vec<u8>>,
     watchers: u32,
     waiting_for_room: u32,
 }
@@ -130,12 +144,15 @@ impl<S: Sink> Core<S> {
             pump_write: false,
             pump_sync: false,
             pump_stops: false,
+            pump_runs: false,
             in_flight: Vec::new(),
             awaiting: Vec::new(),
             proven: false,
             failure: None,
             closed: false,
             refusals: 0,
+            last_refusal: None,
+            clock_note: None,
             watchers: 0,
             waiting_for_room: 0,
         };
@@ -161,15 +178,20 @@ impl<S: Sink> Core<S> {
     ) -> Result<Entered> {
         let bytes = records.iter().map(NewRecord::encoded_bytes).sum();
         let mut state = self.wait_for_room(bytes, patience)?;
-        let (time, step) = state.stamper.stamp();
-        if let Some(step) = step {
-            let clock = NewRecord {
-                kind: crate::segment::record::RecordKind::Clock,
-                type_version: 0,
-                key_id: None,
-                meta: None,
-                payload: &step,
-            };
+        let time = state.stamp();
+        Ok(self.take_seat(state, records, time, need, sitter))
+    }
+
+    fn take_seat(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        records: &[NewRecord<'_>],
+        time: Timestamp,
+        need: Need,
+        sitter: Sitter,
+    ) -> Entered {
+        if let Some(step) = state.clock_note.take() {
+            let clock = NewRecord { kind: RecordKind::Clock, ..NewRecord::event(&step, 0) };
             self.join(&mut state, &[clock], time);
         }
         let first_lsn = self.join(&mut state, records, time);
@@ -183,9 +205,8 @@ impl<S: Sink> Core<S> {
         state.open.wants_sync |= need == Need::Synced;
         state.open.seats.push(seat);
         let calls = self.designate(&mut state);
-        drop(state);
-        ring(calls);
-        Ok(Entered { first_lsn, last_lsn, time, need, cell })
+        ring_unlocked(state, calls);
+        Entered { first_lsn, last_lsn, time, need, cell }
     }
 
     fn join(&self, state: &mut State, records: &[NewRecord<'_>], time: Timestamp) -> Lsn {
@@ -223,14 +244,9 @@ impl<S: Sink> Core<S> {
         loop {
             match cell.fate() {
                 Fate::Settled(outcome) => return outcome,
-                Fate::LeadWrite => {
-                    cell.took_the_lead();
-                    self.lead_write();
-                }
-                Fate::LeadSync => {
-                    cell.took_the_lead();
-                    self.lead_sync();
-                }
+                Fate::LeadWrite if cell.take_the_lead() => self.lead_write(),
+                Fate::LeadSync if cell.take_the_lead() => self.lead_sync(),
+                Fate::LeadWrite | Fate::LeadSync => {}
                 Fate::Waiting => {
                     if !self.drive() {
                         cell.sleep();
@@ -243,6 +259,8 @@ impl<S: Sink> Core<S> {
     /// Blocks on a ticket's cell, doing the pump's work meanwhile if the pump has not begun it.
     pub(crate) fn complete_ticket(&self, cell: &Cell) -> Result<()> {
         cell.wake_this_thread();
+        // Whoever leaves work to the pump from here on sees that this thread waits; what was left before is seen below.
+        drop(self.state.lock());
         while !cell.settled() {
             if !self.drive() {
                 cell.sleep();
@@ -297,7 +315,7 @@ impl<S: Sink> Core<S> {
                 Some(seat) => calls.push(seat.call_to_write()),
                 None => {
                     state.pump_write = true;
-                    self.ring_the_bell();
+                    calls.extend(self.ring_the_bell(state));
                 }
             }
         }
@@ -307,16 +325,24 @@ impl<S: Sink> Core<S> {
                 Some(seat) => calls.push(seat.call_to_sync()),
                 None => {
                     state.pump_sync = true;
-                    self.ring_the_bell();
+                    calls.extend(self.ring_the_bell(state));
                 }
             }
         }
         calls
     }
 
-    fn ring_the_bell(&self) {
+    /// Calls the pump, or without one whoever waits: each drives before it sleeps again.
+    fn ring_the_bell(&self, state: &State) -> Option<Call> {
         self.pump_due.store(1, Ordering::Release);
         self.bell.notify_one();
+        if state.pump_runs {
+            return None;
+        }
+        if state.waiting_for_room > 0 {
+            self.room.notify_all();
+        }
+        state.awaiting.iter().chain(&state.open.seats).find_map(Seat::nudge)
     }
 
     /// Writes the open group and, with the right to, syncs it.
@@ -325,6 +351,10 @@ impl<S: Sink> Core<S> {
         // Whoever is about to commit may still join: this costs a lone writer nothing and doubles the rate of two.
         thread::yield_now();
         let mut state = self.state.lock();
+        if state.failure.is_some() {
+            rescue.armed = false;
+            return;
+        }
         let mut group = state.take_open();
         state.in_flight = std::mem::take(&mut group.seats);
         let mut syncs = std::mem::take(&mut state.writer_syncs);
@@ -373,13 +403,20 @@ impl<S: Sink> Core<S> {
     fn refuse(&self, mut state: MutexGuard<'_, State>, mut group: Group, syncs: bool, error: &Error) {
         state.writing = false;
         state.refusals += 1;
+        state.last_refusal = Some(error.clone());
         if syncs {
             state.syncing = false;
         }
         let behind = state.take_open();
+        state.stamper.take_back();
         state.next_lsn = state.written.next();
         let outcome = Err(error.clone());
-        let seats = std::mem::take(&mut state.in_flight).into_iter().chain(behind.seats);
+        // Whoever waits behind the end for what was being written waits for numbers that are no more.
+        let written = state.written;
+        let (beyond, rest): (Vec<_>, Vec<_>) =
+            state.awaiting.drain(..).partition(|seat| seat.last_lsn > written);
+        state.awaiting = rest;
+        let seats = std::mem::take(&mut state.in_flight).into_iter().chain(behind.seats).chain(beyond);
         let mut calls: Vec<_> = seats.map(|seat| seat.settle(&outcome)).collect();
         group.reset(2 * self.frame_bytes_max);
         state.idle = Some(group);
@@ -394,7 +431,13 @@ impl<S: Sink> Core<S> {
     /// Syncs what is written and settles who waited for it. The caller has the right to sync.
     fn lead_sync(&self) {
         let mut rescue = Rescue { core: self, armed: true };
-        let covered = self.state.lock().written;
+        let state = self.state.lock();
+        if state.failure.is_some() {
+            rescue.armed = false;
+            return;
+        }
+        let covered = state.written;
+        drop(state);
         let synced = self.sink.sync();
         let mut state = self.state.lock();
         rescue.armed = false;
@@ -459,6 +502,7 @@ impl<S: Sink> Core<S> {
 
     /// The pump's life: leads for tickets and syncs behind buffered commits, until told to stop.
     pub(crate) fn pump(&self) {
+        self.state.lock().pump_runs = true;
         loop {
             if self.drive() {
                 continue;
@@ -475,13 +519,19 @@ impl<S: Sink> Core<S> {
 
     /// Accepts nothing from now on, writes and syncs what was accepted, and stops the pump.
     pub(crate) fn close(&self) -> Result<()> {
-        let last = {
-            let mut state = self.state.lock();
-            state.closed = true;
-            self.room.notify_all();
-            state.next_lsn.before()
+        let drained = loop {
+            let (last, refusals) = {
+                let mut state = self.state.lock();
+                state.closed = true;
+                self.room.notify_all();
+                (state.next_lsn.before(), state.refusals)
+            };
+            let drained = self.wait_durable(last);
+            // A refusal takes numbers back, and the end may be another one now.
+            if drained.is_ok() || self.refusals() == refusals {
+                break drained;
+            }
         };
-        let drained = self.wait_durable(last);
         let mut state = self.state.lock();
         state.pump_stops = true;
         self.bell.notify_all();
@@ -505,11 +555,6 @@ impl<S: Sink> Core<S> {
     /// The last record that has a place in the order.
     pub(crate) fn latest(&self) -> Lsn {
         self.state.lock().next_lsn.before()
-    }
-
-    /// How often numbers were taken back.
-    pub(crate) fn refusals(&self) -> u64 {
-        self.state.lock().refusals
     }
 
     /// Why nothing is accepted, if so.
@@ -537,16 +582,6 @@ impl<S: Sink> Core<S> {
 }
 
 impl State {
-    fn check(&self) -> Result<()> {
-        if let Some(failure) = &self.failure {
-            Err(failure.poisoned())
-        } else if self.closed {
-            Err(Error::new(ErrorKind::Closed, "the journal was closed").advise("open it again"))
-        } else {
-            Ok(())
-        }
-    }
-
     fn take_open(&mut self) -> Group {
         std::mem::replace(&mut self.open, self.idle.take().unwrap_or_default())
     }
