@@ -1,5 +1,7 @@
 //! Many random lives of one device, with faults at random steps, against a list of what was acknowledged (J1, J2, J3).
 
+#![cfg(feature = "sim")]
+
 use std::io::ErrorKind as IoKind;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! A changed fold or state never meets a snapshot that it would misread: it folds anew, or takes the step it was given.
 
+#![cfg(feature = "sim")]
+
 mod state_parts;
 
 use std::sync::Arc;
@@ -36,16 +38,21 @@ macro_rules! sum {
 
 sum!(Sum { sum: u64 }, 0, 1, |state, event| state.sum += event,);
 sum!(Doubled { sum: u64 }, 1, 1, |state, event| state.sum += 2 * event,);
-sum!(Counted { total: u64, count: u64 }, 1, 2, |state, event| {
-    state.total += event;
-    state.count += 1;
-},
+sum!(
+    Counted { total: u64, count: u64 },
+    1,
+    2,
+    |state, event| {
+        state.total += event;
+        state.count += 1;
+    },
     fn decode_state(version: u16, bytes: &[u8]) -> Result<Counted> {
         match version {
             1 => Ok(Counted { total: Codec::Json.decode::<Sum>(bytes)?.sum, count: 0 }),
             _ => Codec::Json.decode(bytes),
         }
-    });
+    }
+);
 sum!(Stepless { total: u64 }, 1, 2, |state, event| state.total += event,);
 sum!(Picky { sum: u64 }, 2, 1, |state, event| {
     assert!(event != 7, "not that one");
@@ -97,7 +104,10 @@ fn another_revision_folds_the_whole_log_anew() {
 fn another_shape_folds_the_whole_log_anew_without_any_step() {
     let counted = open::<Counted>(&sim_with_ones(10)).expect("opens");
     assert_eq!(counted.read(|state| (state.total, state.count)).expect("reads"), (10, 10));
-    assert_eq!(open::<Stepless>(&sim_with_ones(10)).expect("opens").read(|state| state.total).expect("reads"), 10);
+    assert_eq!(
+        open::<Stepless>(&sim_with_ones(10)).expect("opens").read(|state| state.total).expect("reads"),
+        10
+    );
 }
 
 #[test]
@@ -138,7 +148,8 @@ fn a_large_state_survives_snapshots_rollbacks_and_a_fold_that_panics() {
     }
     let sim = Sim::new(2);
     let texts = open::<Texts>(&sim).expect("opens");
-    let text = |length: u32| (0..length).map(|index| char::from(b'a' + (index % 26) as u8)).collect::<String>();
+    let text =
+        |length: u32| (0..length).map(|index| char::from(b'a' + (index % 26) as u8)).collect::<String>();
     for index in 0..10 {
         texts.commit(text(40_000 + index)).expect("commits");
     }
