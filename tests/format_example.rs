@@ -1,6 +1,7 @@
 //! The worked example of `docs/format.md` is what the library writes and reads, byte for byte.
 
 #![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::panic, reason = "what helps a test is a test")]
 
 use everlog::fuzzing::{self, Birth, Frame, Record};
 use everlog::journal::RecordKind;

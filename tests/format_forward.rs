@@ -2,6 +2,7 @@
 //! changed (`docs/format.md`, Versions).
 
 #![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::panic, reason = "what helps a test is a test")]
 
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ fn record(key_id: Option<u32>) -> Record {
     Record { kind: RecordKind::Event, end: true, type_version: 0, time: 7, key_id, meta: None, payload }
 }
 
-/// A journal of one record, after a crash: changed in its birth header, its frame, its frame's bytes, and its root file.
+/// A journal of one record, after a crash: changed in birth header, frame, the frame's bytes, and root file.
 fn journal(birth: Change<'_>, change: &dyn Fn(&mut Frame), bytes: Change<'_>, root: Change<'_>) -> Sim {
     let sim = Sim::new(1);
     let mut block =

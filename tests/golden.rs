@@ -3,6 +3,7 @@
 //! `EVERLOG_WRITE_GOLDEN=1 cargo test --features sim --test golden` writes them anew, for a new version of the format.
 
 #![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::panic, reason = "what helps a test is a test")]
 #![allow(clippy::disallowed_methods, reason = "fixtures are files of the repository, not of a journal")]
 
 use std::path::{Path, PathBuf};

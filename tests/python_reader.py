@@ -87,7 +87,7 @@ class Frame:
         self.body = data[end - self.body_bytes : end]
         self.whole = self.end <= limit and all(
             fields("I", data, end + 4 * (start // STRETCH))[0]
-            == segment.checksum(self.epoch, at + 56 + start, data[at + 56 + start : min(at + 56 + start + STRETCH, end)])
+            == segment.checksum(self.epoch, at + 56 + start, data[at + 56 + start : end][:STRETCH])
             for start in range(0, covered, STRETCH)
         )
 

@@ -2,6 +2,7 @@
 //! reads.
 
 #![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::panic, reason = "what helps a test is a test")]
 #![allow(clippy::disallowed_methods, reason = "the reader is another program and wants files")]
 
 use std::path::Path;
@@ -107,7 +108,7 @@ fn an_independent_reader_ends_where_recovery_does() {
     for index in 0..3_u8 {
         journal.commit(&large.clone().record([index]), Durability::Buffered).expect("buffers");
     }
-    for (label, image) in sim.crash_images(24, 9) {
+    for (label, image) in sim.crash_images(12, 9) {
         let Some(found) = python(&image) else { return };
         assert_eq!(found.expect(&label), as_lines(&open(&image)), "{label}");
     }
