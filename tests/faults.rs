@@ -32,7 +32,9 @@ fn crashed(count: u8) -> Sim {
 }
 
 fn fill(journal: &Journal, count: u8) {
-    (0..count).for_each(|index| drop(journal.append([index; 200]).expect("appends")));
+    (0..count).for_each(|index| {
+        journal.append([index; 200]).expect("appends");
+    });
 }
 
 fn count(journal: &Journal) -> usize {
