@@ -1,6 +1,7 @@
 //! A changed fold or state never meets a snapshot that it would misread: it folds anew, or takes the step it was given.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
+#![cfg(feature = "sim")]
 
 mod state_parts;
 
