@@ -79,6 +79,7 @@ pub(crate) struct Face {
 
 pub(crate) const FACE_RAW: u8 = 0;
 pub(crate) const FACE_TYPED: u8 = 1;
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command uses it"))]
 pub(crate) const FACE_STORE: u8 = 2;
 
 impl Face {
@@ -87,6 +88,7 @@ impl Face {
     }
 
     /// Whatever the journal holds.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command uses it"))]
     pub(crate) fn any() -> Face {
         Face { kind: None, ..Face::raw() }
     }
