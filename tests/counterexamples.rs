@@ -128,14 +128,13 @@ fn a_sync_that_failed_for_one_caller_is_not_believed_by_another() {
     // for bytes that the device has not got.
     let sim = Sim::new(11);
     let shim = Shim::new(sim.clone(), Lie::LateFailure);
-    let threads = options().background(everlog::journal::Background::Threads);
-    let journal = threads.open_on(std::sync::Arc::new(shim.clone())).expect("opens");
+    let journal = open_on(shim.clone()).expect("opens");
     journal.append("one").expect("appends");
     let gate = shim.hang();
     sim.fail_next_sync();
+    let before = sim.steps();
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| journal.append("lost"));
-        let before = sim.steps();
         while sim.steps() < before + 2 {
             std::thread::yield_now();
         }
