@@ -153,6 +153,30 @@ fn a_sync_that_failed_for_one_caller_is_not_believed_by_another() {
 }
 
 #[test]
+fn a_mark_that_a_power_cut_takes_from_before_the_seal_is_no_damage() {
+    let prepare = || {
+        let sim = Sim::new(12);
+        let journal = open(&sim).expect("opens");
+        journal.append("one").expect("appends");
+        // One sync over two frames, and behind it a mark that nothing syncs.
+        let two_frames = Transaction::new().record([2; 900]).record([3; 900]);
+        journal.commit(&two_frames, Durability::Synced).expect("commits");
+        (sim, journal)
+    };
+    let (sim, journal) = prepare();
+    let start = sim.steps();
+    journal.close().expect("closes");
+    for step in start + 1..=sim.steps() {
+        let (sim, journal) = prepare();
+        sim.power_cut_at(step);
+        journal.close().expect_err("the power went");
+        for (label, image) in sim.crash_images(60, step) {
+            assert_eq!(found(&image).len(), 3, "step {step}, {label}");
+        }
+    }
+}
+
+#[test]
 fn a_slot_refilled_after_a_cut_revives_no_old_frame() {
     let sim = Sim::new(5);
     let journal = open(&sim).expect("opens");
