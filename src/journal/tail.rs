@@ -35,6 +35,8 @@ pub(crate) struct TailStart {
     pub(crate) summary: Summary,
     /// Bytes of all live segments.
     pub(crate) live_bytes: u64,
+    /// Bytes of frames in the live segments before this one.
+    pub(crate) used_bytes: u64,
     /// Whether the last frame is the seal of a clean close.
     pub(crate) sealed: bool,
     /// Bytes of the frames that opening replayed.
@@ -69,7 +71,6 @@ struct End {
     offset: u64,
     previous: u32,
     epoch: Epoch,
-    extent: Option<Extent>,
     summary: Summary,
     /// The last record whose bytes were all written before a successful sync began.
     proven: Lsn,
@@ -86,6 +87,8 @@ struct End {
     /// Whether the last frame is a seal.
     sealed: bool,
     live_bytes: u64,
+    /// Bytes of frames in the segments before the active one: segments grow with what they hold, not with their size.
+    used_bytes: u64,
     /// What was written since the last sync, to be compared; only with the option `read_back`.
     unread: Vec<Unread>,
     /// Why a write failed. The summary may count records since then that stand nowhere, so nothing is written, synced
@@ -130,7 +133,6 @@ impl Tail {
             previous: start.place.previous,
             segment: start.segment,
             epoch: start.epoch,
-            extent: None,
             proven: start.summary.position().lsn,
             whole: start.summary.position().lsn,
             point: Proven::of(&start.summary),
@@ -141,6 +143,7 @@ impl Tail {
             durable_offset: start.place.offset,
             sealed: start.sealed,
             live_bytes: start.live_bytes,
+            used_bytes: start.used_bytes,
             unread: Vec::new(),
             broken: None,
         };
@@ -166,17 +169,12 @@ impl Tail {
 
     /// Segments grow with the journal: each is as large as all before it, between the limits.
     fn next_capacity(&self, end: &End) -> u64 {
-        self.limits.segment_capacity(end.live_bytes)
+        self.limits.segment_capacity(end.used_bytes + end.offset)
     }
 
     /// What is durable now.
     pub(crate) fn proven(&self) -> Proven {
         self.end.lock().point
-    }
-
-    /// What the journal knows of itself, with everything that is written.
-    pub(crate) fn summary(&self) -> Summary {
-        self.end.lock().summary.clone()
     }
 
     /// Looks at the summary without copying it.
@@ -187,11 +185,6 @@ impl Tail {
     /// Forgets what lies below the horizon.
     pub(crate) fn prune_summary(&self, horizon: Lsn) {
         self.end.lock().summary.prune(horizon);
-    }
-
-    /// Bytes of all live segments.
-    pub(crate) fn live_bytes(&self) -> u64 {
-        self.end.lock().live_bytes
     }
 
     /// Bytes appended since the newest snapshot was begun, about.
@@ -218,12 +211,6 @@ impl Tail {
     /// The epoch that this session writes.
     pub(crate) fn epoch(&self) -> Epoch {
         self.end.lock().epoch
-    }
-
-    /// Where frames go now: segment number, and the offset behind the last frame.
-    pub(crate) fn place(&self) -> (u64, u64) {
-        let end = self.end.lock();
-        (end.segment.birth.number, end.offset)
     }
 
     /// Whether the last durable records are not yet vouched for by any frame.
@@ -318,14 +305,11 @@ impl Tail {
     fn roll(&self, end: &mut End, next: SegmentFile) -> Result<()> {
         self.sync_now(end)?;
         let last_lsn = end.summary.position().lsn;
-        let nothing = Extent {
-            first_lsn: last_lsn.next(),
-            last_lsn,
-            first_time: end.summary.time(),
-            last_time: end.summary.time(),
-        };
+        let (first_lsn, first_time) =
+            end.segment.first_record()?.unwrap_or((last_lsn.next(), end.summary.time()));
+        let extent = Extent { first_lsn, last_lsn, first_time, last_time: end.summary.time() };
         let successor = (next.birth.number, next.birth.salt);
-        let seal = RollSeal::new(end.offset, end.previous, successor, end.extent.unwrap_or(nothing));
+        let seal = RollSeal::new(end.offset, end.previous, successor, extent);
         let birth = end.segment.birth;
         let place = SlotPlace { salt: birth.salt, epoch: end.epoch, last_lsn };
         let bytes = slot::encode_roll_seal(seal, place, birth.capacity)?;
@@ -465,14 +449,6 @@ impl End {
         self.summary.apply(&header, draft.body())?;
         let sum = frame::complete(&mut draft.bytes, &header, self.segment.birth.salt);
         write_all(&*self.segment.file, &self.segment.name, &draft.bytes, self.offset)?;
-        let extent = self.extent.get_or_insert(Extent {
-            first_lsn: draft.first_lsn,
-            last_lsn: draft.first_lsn,
-            first_time: draft.first_time,
-            last_time: draft.last_time,
-        });
-        extent.last_lsn = header.next_lsn().before();
-        extent.last_time = draft.last_time;
         if limits.read_back {
             self.unread.push(Unread {
                 file: Arc::clone(&self.segment.file),
@@ -522,11 +498,11 @@ impl End {
     fn enter(&mut self, next: SegmentFile) {
         let start = Place::start(&next.birth);
         self.live_bytes += next.birth.capacity;
+        self.used_bytes += self.offset;
         self.offset = start.offset;
         self.durable_offset = start.offset;
         self.previous = start.previous;
         self.segment = next;
-        self.extent = None;
     }
 }
 
