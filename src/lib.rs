@@ -17,6 +17,9 @@ pub(crate) mod sync;
 pub mod testing;
 #[cfg(feature = "sim")]
 pub mod testing_fold;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod tool;
 
 pub use clock::Timestamp;
 pub use error::{Error, ErrorKind, Result};
@@ -26,3 +29,8 @@ pub use state::{
     Codec, Events, Fold, Item, Journaled, JournaledOptions, Meta, Past, Preview, Recorded, Stamp,
     Subscription, TransactionError, When,
 };
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,5 +1,6 @@
 //! A rollback appends: the state is what it was, nothing is forgotten, and it can be rolled back itself.
 
+#![cfg(feature = "sim")]
 #![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 mod state_parts;

@@ -1,5 +1,6 @@
 //! A commit is in the log, in the state and acknowledged, or nothing of it is seen anywhere.
 
+#![cfg(feature = "sim")]
 #![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 mod state_parts;

@@ -1,5 +1,6 @@
 //! What a full disk refused is in no state; what a failed sync leaves unknown is read by nobody (J5).
 
+#![cfg(feature = "sim")]
 #![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 mod state_parts;

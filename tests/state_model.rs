@@ -1,5 +1,6 @@
 //! Whatever is done in whatever order, with crashes between, the state is what a plain model says (J10).
 
+#![cfg(feature = "sim")]
 #![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 mod state_parts;

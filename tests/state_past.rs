@@ -1,5 +1,6 @@
 //! The state as of a moment is the fold of all records at or before it, and the answer names the position (J8).
 
+#![cfg(feature = "sim")]
 #![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 mod state_parts;

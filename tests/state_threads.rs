@@ -1,5 +1,6 @@
 //! However many threads commit, there is one order; readers see a growing prefix of it (J12, J4).
 
+#![cfg(feature = "sim")]
 #![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 mod state_parts;

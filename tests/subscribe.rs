@@ -1,5 +1,6 @@
 //! A subscription gives everything durable after a position, in order, each once, also after a restart.
 
+#![cfg(feature = "sim")]
 #![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 mod state_parts;

@@ -42,6 +42,9 @@ pub(crate) trait Stamper: Send {
     /// The time for the next transaction, never before the last one, and a record to precede it when the clock
     /// stepped.
     fn stamp(&mut self) -> (Timestamp, Option<Vec<u8>>);
+
+    /// The last records were not written, perhaps with the one that told of a step: it is to be told again.
+    fn take_back(&mut self) {}
 }
 
 /// Whether to wait for room in the open group.
@@ -105,6 +108,8 @@ struct State {
     /// The pump is the one called upon to sync.
     pump_sync: bool,
     pump_stops: bool,
+    /// Whether there is a pump.
+    pump_runs: bool,
     /// Being written.
     in_flight: Vec<Seat>,
     /// Written, not yet synced.
@@ -139,6 +144,7 @@ impl<S: Sink> Core<S> {
             pump_write: false,
             pump_sync: false,
             pump_stops: false,
+            pump_runs: false,
             in_flight: Vec::new(),
             awaiting: Vec::new(),
             proven: false,
@@ -238,14 +244,9 @@ impl<S: Sink> Core<S> {
         loop {
             match cell.fate() {
                 Fate::Settled(outcome) => return outcome,
-                Fate::LeadWrite => {
-                    cell.took_the_lead();
-                    self.lead_write();
-                }
-                Fate::LeadSync => {
-                    cell.took_the_lead();
-                    self.lead_sync();
-                }
+                Fate::LeadWrite if cell.take_the_lead() => self.lead_write(),
+                Fate::LeadSync if cell.take_the_lead() => self.lead_sync(),
+                Fate::LeadWrite | Fate::LeadSync => {}
                 Fate::Waiting => {
                     if !self.drive() {
                         cell.sleep();
@@ -258,6 +259,8 @@ impl<S: Sink> Core<S> {
     /// Blocks on a ticket's cell, doing the pump's work meanwhile if the pump has not begun it.
     pub(crate) fn complete_ticket(&self, cell: &Cell) -> Result<()> {
         cell.wake_this_thread();
+        // Whoever leaves work to the pump from here on sees that this thread waits; what was left before is seen below.
+        drop(self.state.lock());
         while !cell.settled() {
             if !self.drive() {
                 cell.sleep();
@@ -312,7 +315,7 @@ impl<S: Sink> Core<S> {
                 Some(seat) => calls.push(seat.call_to_write()),
                 None => {
                     state.pump_write = true;
-                    self.ring_the_bell();
+                    calls.extend(self.ring_the_bell(state));
                 }
             }
         }
@@ -322,16 +325,24 @@ impl<S: Sink> Core<S> {
                 Some(seat) => calls.push(seat.call_to_sync()),
                 None => {
                     state.pump_sync = true;
-                    self.ring_the_bell();
+                    calls.extend(self.ring_the_bell(state));
                 }
             }
         }
         calls
     }
 
-    fn ring_the_bell(&self) {
+    /// Calls the pump, or without one whoever waits: each drives before it sleeps again.
+    fn ring_the_bell(&self, state: &State) -> Option<Call> {
         self.pump_due.store(1, Ordering::Release);
         self.bell.notify_one();
+        if state.pump_runs {
+            return None;
+        }
+        if state.waiting_for_room > 0 {
+            self.room.notify_all();
+        }
+        state.awaiting.iter().chain(&state.open.seats).find_map(Seat::nudge)
     }
 
     /// Writes the open group and, with the right to, syncs it.
@@ -340,6 +351,10 @@ impl<S: Sink> Core<S> {
         // Whoever is about to commit may still join: this costs a lone writer nothing and doubles the rate of two.
         thread::yield_now();
         let mut state = self.state.lock();
+        if state.failure.is_some() {
+            rescue.armed = false;
+            return;
+        }
         let mut group = state.take_open();
         state.in_flight = std::mem::take(&mut group.seats);
         let mut syncs = std::mem::take(&mut state.writer_syncs);
@@ -393,14 +408,15 @@ impl<S: Sink> Core<S> {
             state.syncing = false;
         }
         let behind = state.take_open();
+        state.stamper.take_back();
         state.next_lsn = state.written.next();
         let outcome = Err(error.clone());
+        // Whoever waits behind the end for what was being written waits for numbers that are no more.
         let written = state.written;
-        // Whoever waits for numbers that were taken back waits for nothing.
-        let (kept, void): (Vec<_>, Vec<_>) =
-            state.awaiting.drain(..).partition(|seat| seat.last_lsn <= written);
-        state.awaiting = kept;
-        let seats = std::mem::take(&mut state.in_flight).into_iter().chain(behind.seats).chain(void);
+        let (beyond, rest): (Vec<_>, Vec<_>) =
+            state.awaiting.drain(..).partition(|seat| seat.last_lsn > written);
+        state.awaiting = rest;
+        let seats = std::mem::take(&mut state.in_flight).into_iter().chain(behind.seats).chain(beyond);
         let mut calls: Vec<_> = seats.map(|seat| seat.settle(&outcome)).collect();
         group.reset(2 * self.frame_bytes_max);
         state.idle = Some(group);
@@ -415,7 +431,13 @@ impl<S: Sink> Core<S> {
     /// Syncs what is written and settles who waited for it. The caller has the right to sync.
     fn lead_sync(&self) {
         let mut rescue = Rescue { core: self, armed: true };
-        let covered = self.state.lock().written;
+        let state = self.state.lock();
+        if state.failure.is_some() {
+            rescue.armed = false;
+            return;
+        }
+        let covered = state.written;
+        drop(state);
         let synced = self.sink.sync();
         let mut state = self.state.lock();
         rescue.armed = false;
@@ -480,6 +502,7 @@ impl<S: Sink> Core<S> {
 
     /// The pump's life: leads for tickets and syncs behind buffered commits, until told to stop.
     pub(crate) fn pump(&self) {
+        self.state.lock().pump_runs = true;
         loop {
             if self.drive() {
                 continue;
@@ -496,13 +519,19 @@ impl<S: Sink> Core<S> {
 
     /// Accepts nothing from now on, writes and syncs what was accepted, and stops the pump.
     pub(crate) fn close(&self) -> Result<()> {
-        let last = {
-            let mut state = self.state.lock();
-            state.closed = true;
-            self.room.notify_all();
-            state.next_lsn.before()
+        let drained = loop {
+            let (last, refusals) = {
+                let mut state = self.state.lock();
+                state.closed = true;
+                self.room.notify_all();
+                (state.next_lsn.before(), state.refusals)
+            };
+            let drained = self.wait_durable(last);
+            // A refusal takes numbers back, and the end may be another one now.
+            if drained.is_ok() || self.refusals() == refusals {
+                break drained;
+            }
         };
-        let drained = self.wait_durable(last);
         let mut state = self.state.lock();
         state.pump_stops = true;
         self.bell.notify_all();

@@ -103,6 +103,7 @@ fn open_read_only(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opened>
             Err(error) if *error.kind() == ErrorKind::Damaged && looks < LOOKS_MAX => {
                 std::thread::yield_now()
             }
+            Ok(opened) if opened.report.damage.is_some() && looks < LOOKS_MAX => std::thread::yield_now(),
             opened => return opened,
         }
     }

@@ -150,7 +150,15 @@ impl Walk<'_> {
         loop {
             match reader.step()? {
                 Step::Frame(header) => self.frame(&reader, &header, stretch)?,
-                stop => return self.stopped(&reader, stop, stretch),
+                stop => {
+                    let found = self.stopped(&reader, stop, stretch)?;
+                    // Beside a live writer the frame may have come after this look and before that at what follows.
+                    let vouched = found.2.sealed || found.2.mark >= self.next_lsn;
+                    match if vouched { reader.step()? } else { stop } {
+                        Step::Frame(header) => self.frame(&reader, &header, stretch)?,
+                        _ => return Ok(found),
+                    }
+                }
             }
         }
     }

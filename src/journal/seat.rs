@@ -39,6 +39,8 @@ enum Wake {
 pub(crate) struct Cell {
     /// Written last when settling (release), read first when waiting (acquire).
     status: AtomicU32,
+    /// Not zero when a thread waits or will.
+    sat: AtomicU32,
     inner: Mutex<Inner>,
 }
 
@@ -60,8 +62,9 @@ impl Cell {
     }
 
     fn with(wake: Wake) -> Arc<Cell> {
+        let sat = AtomicU32::new(u32::from(matches!(wake, Wake::Thread(_))));
         let inner = Mutex::new(Inner { error: None, wake });
-        Arc::new(Cell { status: AtomicU32::new(WAITING), inner })
+        Arc::new(Cell { status: AtomicU32::new(WAITING), sat, inner })
     }
 
     pub(crate) fn fate(&self) -> Fate {
@@ -82,14 +85,17 @@ impl Cell {
         self.status.load(Ordering::Acquire) >= DONE
     }
 
-    /// Notes that the call to lead was taken up.
-    pub(crate) fn took_the_lead(&self) {
-        self.status.store(WAITING, Ordering::Release);
+    /// Takes up the call to lead; `false` if it was settled meanwhile, because the journal failed.
+    pub(crate) fn take_the_lead(&self) -> bool {
+        let call = self.status.load(Ordering::Acquire);
+        matches!(call, LEAD_WRITE | LEAD_SYNC)
+            && self.status.compare_exchange(call, WAITING, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Makes the calling thread the one to wake; a look at the fate must follow before it sleeps.
     pub(crate) fn wake_this_thread(&self) {
         self.inner.lock().wake = Wake::Thread(thread::current());
+        self.sat.store(1, Ordering::Release);
     }
 
     /// Makes a task the one to wake; a look at the fate must follow.
@@ -141,6 +147,12 @@ impl Seat {
         Call { cell: self.cell, status }
     }
 
+    /// Wakes the waiting thread, if there is one, to look for work.
+    pub(crate) fn nudge(&self) -> Option<Call> {
+        let sat = self.cell.sat.load(Ordering::Acquire) != 0;
+        sat.then(|| Call { cell: Arc::clone(&self.cell), status: WAITING })
+    }
+
     /// Calls upon the waiting thread to write.
     pub(crate) fn call_to_write(&self) -> Call {
         Call { cell: Arc::clone(&self.cell), status: LEAD_WRITE }
@@ -161,9 +173,17 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Publishes the new status and wakes whoever waits for it.
+    /// Publishes the new status and wakes whoever waits for it. A call to lead that comes late does not unsettle: it
+    /// rings outside the lock, and the journal may have failed in between.
     pub(crate) fn ring(self) {
-        self.cell.status.store(self.status, Ordering::Release);
+        if self.status >= DONE {
+            self.cell.status.store(self.status, Ordering::Release);
+        } else {
+            let status = &self.cell.status;
+            if status.compare_exchange(WAITING, self.status, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                return;
+            }
+        }
         let mut inner = self.cell.inner.lock();
         let wake = match (&inner.wake, self.status < DONE) {
             // The thread stays the one to wake: it leads now and waits again afterwards.

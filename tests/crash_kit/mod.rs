@@ -5,7 +5,7 @@ mod shim;
 
 use std::sync::Arc;
 
-use everlog::journal::{Background, Options};
+use everlog::journal::{Background, Options, Retention};
 use everlog::medium::sim::Crash;
 use everlog::medium::{Medium, Sim};
 use everlog::testing::{Acked, Outcome, payloads};
@@ -35,6 +35,8 @@ pub fn open_on(medium: impl Medium + 'static) -> everlog::Result<Journal> {
 pub struct Notes {
     pub acked: Acked,
     pub pins: Vec<String>,
+    /// How many records there were when a compaction was last asked for: at most so many may be gone.
+    compacting: usize,
     /// Numbers the payloads.
     next: u64,
 }
@@ -99,6 +101,28 @@ pub const ACTS: &[Act] = &[
     Act::Close,
     Act::Close,
     Act::Do(buffered_unwaited),
+];
+
+/// Snapshots and compactions between everything that may go wrong.
+pub const COMPACTING: &[Act] = &[
+    Act::Do(rolls),
+    Act::Do(snapshots),
+    Act::Do(pins),
+    Act::Do(rolls),
+    Act::Do(compacts),
+    Act::Do(unpins),
+    Act::Do(compacts),
+    Act::Die,
+    Act::Do(compacts),
+    Act::Do(appends),
+    Act::FailSync,
+    Act::Do(rolls),
+    Act::Close,
+    Act::Do(compacts),
+    Act::Do(snapshots),
+    Act::Die,
+    Act::Do(rolls),
+    Act::Do(compacts),
 ];
 
 pub fn appends(journal: &Journal, notes: &mut Notes) -> Outcome {
@@ -169,6 +193,24 @@ pub fn pins(journal: &Journal, notes: &mut Notes) -> Outcome {
     Ok(())
 }
 
+pub fn unpins(journal: &Journal, notes: &mut Notes) -> Outcome {
+    while let Some(name) = notes.pins.pop() {
+        journal.unpin(&name)?;
+    }
+    Ok(())
+}
+
+pub fn snapshots(journal: &Journal, notes: &mut Notes) -> Outcome {
+    journal.snapshot()?;
+    notes.append(journal, 20)
+}
+
+pub fn compacts(journal: &Journal, notes: &mut Notes) -> Outcome {
+    notes.compacting = notes.acked.synced();
+    journal.compact(&Retention::forever().bytes(32 * KIB))?;
+    Ok(())
+}
+
 pub fn ticks(journal: &Journal, _notes: &mut Notes) -> Outcome {
     Ok(journal.tick()?)
 }
@@ -208,7 +250,7 @@ fn next_owner(sim: &Sim, notes: &mut Notes, lie: Lie) -> Result<(Shim, Journal),
         let shim = Shim::new(sim.clone(), lie);
         match open_on(shim.clone()) {
             Ok(journal) => {
-                let found = payloads(&journal)?;
+                let found = found_in(&journal, notes)?;
                 if let Err(error) = notes.acked.reopened(&found)
                     && lie == Lie::None
                 {
@@ -232,31 +274,45 @@ fn next_owner(sim: &Sim, notes: &mut Notes, lie: Lie) -> Result<(Shim, Journal),
 /// Opens what a crash left: everything promised is there, the journal goes on, and opening again finds the same.
 pub fn check(sim: &Sim, notes: &Notes) -> Outcome {
     let found = recover(sim, notes)?;
-    for next in [sim.kill(), sim.crash(Crash::LoseAll)] {
-        let again = recover(&next, notes)?;
-        if again != found {
-            return Err(format!("J7: {} records, then {}", found.len(), again.len()).into());
-        }
-    }
+    let same = |again: Vec<Vec<u8>>| match again == found {
+        true => Ok(()),
+        false => Err(format!("J7: {} records, then {}", found.len(), again.len())),
+    };
+    same(recover(&sim.crash(Crash::LoseAll), notes)?)?;
     let shim = Shim::new(sim.clone(), Lie::None);
     let journal = open_on(shim.clone()).map_err(refused)?;
+    same(found_in(&journal, notes)?)?;
     journal.append(PROBE)?;
     shim.die();
     drop(journal);
     let mut left = found;
     left.push(PROBE.to_vec());
     let journal = open(&sim.crash(Crash::LoseAll)).map_err(refused)?;
-    match payloads(&journal)? == left {
+    match found_in(&journal, notes)? == left {
         true => Ok(()),
         false => Err("J1: what was appended after the recovery is not there".into()),
     }
+}
+
+/// What the journal shows, with what was compacted away put in front again.
+fn found_in(journal: &Journal, notes: &Notes) -> everlog::Result<Vec<Vec<u8>>> {
+    let shown = payloads(journal)?;
+    if journal.horizon().lsn.get() == 0 {
+        return Ok(shown);
+    }
+    let sent = notes.acked.submitted();
+    let first = shown.first().filter(|payload| *payload != PROBE);
+    let gone =
+        first.map_or(notes.compacting, |first| sent.iter().position(|sent| sent == first).unwrap_or(0));
+    assert!(gone <= notes.compacting, "compacted too much: {gone} records");
+    Ok(sent[..gone].iter().cloned().chain(shown).collect())
 }
 
 /// Opens and dies; what was found.
 fn recover(sim: &Sim, notes: &Notes) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error>> {
     let shim = Shim::new(sim.clone(), Lie::None);
     let journal = open_on(shim.clone()).map_err(refused)?;
-    let found = payloads(&journal)?;
+    let found = found_in(&journal, notes)?;
     let probes = found.iter().rev().take_while(|payload| *payload == PROBE).count();
     notes.acked.check(&found[..found.len() - probes])?;
     let pins = journal.pins();
