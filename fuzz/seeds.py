@@ -75,5 +75,9 @@ for name, data in {
     "large": [3, 5, 0, 5, 90, 9, 11, 0, 1],
     "failed sync": [2, 0, 9, 11, 4, 10, 0, 0, 3],
     "closed": [1, 0, 9, 8, 0, 0, 9, 8, 0, 12, 0, 2, 2, 9, 1],
+    # Found: a roll inside a transaction, then a crash, then a second opening.
+    "rolled inside": [255, 249, 249, 249, 249, 249, 249, 217, 255],
+    # Found in the target itself: a commit that is refused before anything was written.
+    "refused": [3, 37, 26, 122],
 }.items():
     keep("model", name.replace(" ", "-"), data)

@@ -32,7 +32,9 @@ fn crashed(count: u8) -> Sim {
 }
 
 fn fill(journal: &Journal, count: u8) {
-    (0..count).for_each(|index| drop(journal.append([index; 200]).expect("appends")));
+    (0..count).for_each(|index| {
+        journal.append([index; 200]).expect("appends");
+    });
 }
 
 fn count(journal: &Journal) -> usize {
@@ -149,7 +151,7 @@ fn e7_e11_a_read_that_fails_at_opening_changes_nothing_and_the_next_opening_work
             for kind in [IoKind::Other, IoKind::OutOfMemory] {
                 let sim = sim.kill();
                 sim.fail_read(read, kind);
-                let opened = open(&sim);
+                let opened = open(&sim).map(drop);
                 sim.clear_faults();
                 if let Err(error) = opened {
                     assert_eq!(error.kind(), &ErrorKind::Io, "read {read}: {error}");

@@ -2,6 +2,7 @@
 
 #![cfg(feature = "sim")]
 #![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
+#![cfg(feature = "sim")]
 
 mod state_parts;
 

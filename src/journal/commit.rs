@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::group::{Group, NewRecord};
 use crate::journal::seat::{Call, Cell, Fate, Need, Seat};
+pub(crate) use crate::journal::seat::{Entered, Patience, Sitter};
 use crate::position::Lsn;
 use crate::segment::record::RecordKind;
 use crate::sync::{Arc, AtomicU32, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, thread, wait};
@@ -45,32 +46,6 @@ pub(crate) trait Stamper: Send {
 
     /// The last records were not written, perhaps with the one that told of a step: it is to be told again.
     fn take_back(&mut self) {}
-}
-
-/// Whether to wait for room in the open group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    Wait,
-    Try,
-}
-
-/// Who will wait for a commit's fate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sitter {
-    /// The calling thread, at once.
-    Thread,
-    /// A ticket, some time or never.
-    Ticket,
-}
-
-/// A commit that has its place in the order.
-#[derive(Debug)]
-pub(crate) struct Entered {
-    pub(crate) first_lsn: Lsn,
-    pub(crate) last_lsn: Lsn,
-    pub(crate) time: Timestamp,
-    pub(crate) need: Need,
-    pub(crate) cell: Arc<Cell>,
 }
 
 /// The order and the group commit over a sink.

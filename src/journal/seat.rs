@@ -2,6 +2,7 @@
 
 use std::task::Waker;
 
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::position::Lsn;
 use crate::sync::{Arc, AtomicU32, Mutex, Ordering, thread};
@@ -122,6 +123,32 @@ pub(crate) enum Need {
     Written,
     /// That a sync covers them.
     Synced,
+}
+
+/// Whether to wait for room in the open group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Wait,
+    Try,
+}
+
+/// Who will wait for a commit's fate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sitter {
+    /// The calling thread, at once.
+    Thread,
+    /// A ticket, some time or never.
+    Ticket,
+}
+
+/// A commit that has its place in the order.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    pub(crate) first_lsn: Lsn,
+    pub(crate) last_lsn: Lsn,
+    pub(crate) time: Timestamp,
+    pub(crate) need: Need,
+    pub(crate) cell: Arc<Cell>,
 }
 
 /// One commit in a group.

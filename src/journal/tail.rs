@@ -171,11 +171,6 @@ impl Tail {
         self.end.lock().point
     }
 
-    /// What the journal knows of itself, with everything that is written.
-    pub(crate) fn summary(&self) -> Summary {
-        self.end.lock().summary.clone()
-    }
-
     /// Looks at the summary without copying it.
     pub(crate) fn with_summary<T>(&self, look: impl FnOnce(&Summary) -> T) -> T {
         look(&self.end.lock().summary)
@@ -184,11 +179,6 @@ impl Tail {
     /// Forgets what lies below the horizon.
     pub(crate) fn prune_summary(&self, horizon: Lsn) {
         self.end.lock().summary.prune(horizon);
-    }
-
-    /// Bytes of all live segments.
-    pub(crate) fn live_bytes(&self) -> u64 {
-        self.end.lock().live_bytes
     }
 
     /// Bytes appended since the newest snapshot was begun, about.
@@ -215,12 +205,6 @@ impl Tail {
     /// The epoch that this session writes.
     pub(crate) fn epoch(&self) -> Epoch {
         self.end.lock().epoch
-    }
-
-    /// Where frames go now: segment number, and the offset behind the last frame.
-    pub(crate) fn place(&self) -> (u64, u64) {
-        let end = self.end.lock();
-        (end.segment.birth.number, end.offset)
     }
 
     /// Whether the last durable records are not yet vouched for by any frame.
