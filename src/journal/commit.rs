@@ -282,7 +282,8 @@ impl<S: Sink> Core<S> {
         if state.failure.is_some() {
             return calls;
         }
-        if !state.writing && !state.open.is_empty() && !(state.open.wants_sync && state.syncing) {
+        let may_write = !state.open.wants_sync || !state.syncing;
+        if !state.writing && !state.open.is_empty() && may_write {
             state.writing = true;
             state.writer_syncs = state.open.wants_sync;
             state.syncing |= state.open.wants_sync;
