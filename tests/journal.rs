@@ -69,3 +69,73 @@ fn a_second_opener_is_told_who_holds_the_journal() {
     journal.close().expect("closes");
     Journal::open(directory.path()).expect("free again");
 }
+
+#[test]
+fn cursors_start_anywhere_by_position_and_by_time() {
+    let clock = Arc::new(Steady::default());
+    let sim = Sim::new(5);
+    let options = || inline().clock(Arc::clone(&clock) as Arc<dyn everlog::clock::Clock>);
+    let journal = options().open_on(Arc::new(sim.clone())).expect("opens");
+    let mut times = Vec::new();
+    for index in 0..500_u32 {
+        times.push(journal.append(vec![index as u8; 700]).expect("appends").time);
+    }
+    let check = |journal: &Journal| {
+        for index in [0_usize, 1, 17, 250, 498, 499] {
+            let position = everlog::Position::new(everlog::Epoch::new(1), Lsn::new(index as u64));
+            let next =
+                journal.records_after(position).expect("readable").next().expect("there").expect("checks");
+            assert_eq!(next.position.lsn, Lsn::new(index as u64 + 1));
+            let at = journal
+                .records_since(times[index])
+                .expect("readable")
+                .next()
+                .expect("there")
+                .expect("checks");
+            assert_eq!(at.position.lsn, Lsn::new(index as u64 + 1), "at the record's own time");
+        }
+        let late = times[499].plus(std::time::Duration::from_secs(1));
+        assert!(journal.records_since(late).expect("readable").next().is_none());
+    };
+    check(&journal);
+    check(&journal);
+    drop(journal);
+    let reopened = options().open_on(Arc::new(sim.clone())).expect("opens");
+    check(&reopened);
+    check(&reopened);
+}
+
+#[derive(Debug, Default)]
+struct Steady(std::sync::atomic::AtomicU64);
+
+impl everlog::clock::Clock for Steady {
+    fn wall(&self) -> everlog::Timestamp {
+        let ticks = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        everlog::Timestamp::from_micros(1_700_000_000_000_000 + ticks * 1000)
+    }
+
+    fn elapsed(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.0.load(std::sync::atomic::Ordering::SeqCst))
+    }
+}
+
+#[test]
+fn the_quota_is_checked_before_a_byte_is_written_and_leaves_a_reserve() {
+    let sim = Sim::new(6);
+    let quota = 160 * 1024;
+    let options = || inline().segment_bytes(16 * 1024, 16 * 1024).journal_bytes_max(quota);
+    let journal = options().open_on(Arc::new(sim.clone())).expect("opens");
+    let mut appended = 0;
+    let error = loop {
+        match journal.append([1; 200]) {
+            Ok(_) => appended += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error.kind(), ErrorKind::Quota { max, .. } if *max == quota), "{error}");
+    assert!(appended > 50);
+    assert_eq!(payloads(&journal).len(), appended, "the refused one is not there");
+    journal.compact(&everlog::journal::Retention::forever().bytes(32 * 1024)).expect("there is a reserve");
+    journal.append([1; 200]).expect("there is room again");
+    journal.close().expect("closes");
+}

@@ -146,12 +146,7 @@ fn gather(medium: &dyn Medium, id: JournalId) -> Result<Found> {
 }
 
 /// Opens one segment file and checks that it is what its name says. `None`: it was never used.
-fn admit(
-    medium: &dyn Medium,
-    file_name: &str,
-    number: u64,
-    id: JournalId,
-) -> Result<Option<SegmentFile>> {
+fn admit(medium: &dyn Medium, file_name: &str, number: u64, id: JournalId) -> Result<Option<SegmentFile>> {
     let file = medium.open(file_name, Access::Write).or_else(|_| medium.open(file_name, Access::Read));
     let file = file.map_err(|error| Error::io("open", file_name, error))?;
     let length = file.len().map_err(|error| Error::io("stat", file_name, error))?;

@@ -267,8 +267,7 @@ impl<S: Sink> Core<S> {
             return Err(Error::new(ErrorKind::Input, "position lies beyond the end").at_lsn(lsn));
         }
         let cell = Cell::for_this_thread();
-        let seat =
-            Seat { cell: Arc::clone(&cell), last_lsn: lsn, need: Need::Synced, can_lead: true };
+        let seat = Seat { cell: Arc::clone(&cell), last_lsn: lsn, need: Need::Synced, can_lead: true };
         if lsn <= state.written {
             state.awaiting.push(seat);
         } else if !state.open.is_empty() && lsn >= state.open.first_lsn {

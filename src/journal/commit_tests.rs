@@ -110,9 +110,8 @@ fn a_leader_that_panics_strands_nobody() {
     let (core, paper) = core();
     paper.panic.store(1, Ordering::SeqCst);
     let outcomes: Vec<bool> = std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| commit(&core, b"x", Need::Synced).is_err()))
-            .collect();
+        let writers: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| commit(&core, b"x", Need::Synced).is_err())).collect();
         writers.into_iter().map(|writer| writer.join().unwrap_or(true)).collect()
     });
     assert_eq!(outcomes, [true; 4]);
@@ -148,7 +147,8 @@ fn a_full_group_answers_busy_to_the_impatient() {
     let _kept = core.enter(&[large], Need::Synced, Sitter::Ticket, Patience::Try).expect("enters");
     let error = core.enter(&[large], Need::Synced, Sitter::Ticket, Patience::Try).expect_err("no room");
     assert_eq!(error.kind(), &ErrorKind::Busy);
-    let waited = core.enter(&[large], Need::Synced, Sitter::Ticket, Patience::Wait).expect("makes room itself");
+    let waited =
+        core.enter(&[large], Need::Synced, Sitter::Ticket, Patience::Wait).expect("makes room itself");
     assert_eq!(waited.last_lsn, Lsn::new(2));
 }
 

@@ -34,9 +34,8 @@ pub(crate) fn look(medium: &dyn Medium) -> Result<Found> {
         Some(Err(error)) if *error.kind() != ErrorKind::Damaged => return Err(error),
         _ => {}
     }
-    let only_beginnings = kinds.iter().all(|kind| {
-        matches!(kind, FileName::Root | FileName::Aside | FileName::Segment(1))
-    });
+    let only_beginnings =
+        kinds.iter().all(|kind| matches!(kind, FileName::Root | FileName::Aside | FileName::Segment(1)));
     let was_used = names.iter().any(|name| name == name::QUARANTINE);
     if only_beginnings && !was_used && first_is_unused(medium, &kinds)? {
         return Ok(Found::Nothing);
@@ -46,10 +45,15 @@ pub(crate) fn look(medium: &dyn Medium) -> Result<Found> {
     };
     match root {
         Some(Err(error)) => Err(error),
-        _ if kinds.iter().any(ours) => Err(Error::damaged(ROOT, 0, "the root file is missing, but segments are here")
-            .advise("restore the file `journal` from a backup, or run everlog salvage")),
-        _ => Err(Error::new(ErrorKind::NotAJournal, format!("{} holds other files and no journal", medium.label()))
-            .advise("check the path; a journal is only created in an empty directory")),
+        _ if kinds.iter().any(ours) => {
+            Err(Error::damaged(ROOT, 0, "the root file is missing, but segments are here")
+                .advise("restore the file `journal` from a backup, or run everlog salvage"))
+        }
+        _ => Err(Error::new(
+            ErrorKind::NotAJournal,
+            format!("{} holds other files and no journal", medium.label()),
+        )
+        .advise("check the path; a journal is only created in an empty directory")),
     }
 }
 

@@ -61,7 +61,8 @@ impl FrameCursor {
     }
 
     fn open(&mut self, leg: Leg) {
-        let start = Place::start(&leg.segment.birth);
+        let known = self.history.waypoint_at(leg.segment.birth.number, self.next_lsn);
+        let start = known.unwrap_or(Place::start(&leg.segment.birth));
         let end = leg.end.unwrap_or(leg.segment.frames_end());
         self.leg_end = leg.end;
         self.reader = Some(FrameReader::new(leg.segment, start, end));
@@ -80,6 +81,8 @@ impl FrameCursor {
             let Some(reader) = &mut self.reader else { continue };
             match reader.step()? {
                 Step::Frame(header) if header.kind == FrameKind::Data => {
+                    let number = reader.segment().birth.number;
+                    self.history.pass(number, reader.place(), || last_time(reader.body()));
                     if header.next_lsn() > self.next_lsn {
                         if header.first_lsn > self.next_lsn {
                             return Err(reader.damage("records are missing").at_lsn(self.next_lsn));
@@ -129,6 +132,11 @@ impl FrameCursor {
     pub(crate) fn body(&self) -> &[u8] {
         self.reader.as_ref().map_or(&[], FrameReader::body)
     }
+}
+
+/// The time of the last record in a checked body.
+fn last_time(body: &[u8]) -> Timestamp {
+    Records::new(body).filter_map(Result::ok).last().map_or(Timestamp::ZERO, |record| record.time)
 }
 
 fn nothing_to_read() -> Error {
@@ -229,7 +237,12 @@ pub(crate) fn find_time(history: &Arc<History>, time: Timestamp, first: Lsn, las
             None => high = middle,
         }
     }
-    let start = legs.get(low.saturating_sub(1)).map_or(first, |leg| leg.first_lsn).max(first);
+    let leg = legs.get(low.saturating_sub(1));
+    let start = leg.map_or(first, |leg| {
+        let number = leg.segment.birth.number;
+        history.waypoint_before(number, time).unwrap_or(leg.first_lsn)
+    });
+    let start = start.max(first);
     let mut frames = FrameCursor::new(Arc::clone(history), start);
     while let Some(header) = frames.next(last)? {
         let mut lsn = header.first_lsn;

@@ -85,6 +85,8 @@ pub(crate) struct Group {
     pub(crate) last_lsn: Lsn,
     /// Whether somebody in it waits for a sync.
     pub(crate) wants_sync: bool,
+    /// Whether it holds anything besides everlog's own records.
+    pub(crate) ordinary: bool,
     /// Whether it holds one transaction over several frames, which nobody may join.
     spanning: bool,
     spare: Vec<Vec<u8>>,
@@ -118,6 +120,7 @@ impl Group {
             self.first_lsn = first;
             self.start_draft(first, time);
         }
+        self.ordinary |= records.iter().any(|record| record.kind == RecordKind::Event);
         let mut lsn = first;
         for (index, record) in records.iter().enumerate() {
             let view = record.view(time, index + 1 == records.len());
@@ -151,6 +154,7 @@ impl Group {
         self.seats.clear();
         self.wants_sync = false;
         self.spanning = false;
+        self.ordinary = false;
         self.first_lsn = Lsn::ZERO;
         self.last_lsn = Lsn::ZERO;
     }

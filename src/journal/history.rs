@@ -1,10 +1,16 @@
-//! The live list of segments for readers: where each starts and ends, kept up by the writing end.
+//! The live list of segments for readers: where each starts and ends, kept up by the writing end, and waypoints inside.
+
+use std::collections::BTreeMap;
 
 use parking_lot::RwLock;
 
+use crate::clock::Timestamp;
 use crate::journal::chain::Stretch;
 use crate::position::Lsn;
-use crate::segment::reader::SegmentFile;
+use crate::segment::reader::{Place, SegmentFile};
+
+/// Waypoints stand at least this far apart, so that finding a record reads little more than this.
+const WAYPOINT_BYTES: u64 = 64 * 1024;
 
 /// One segment as readers see it.
 #[derive(Clone, Debug)]
@@ -16,10 +22,27 @@ pub(crate) struct Leg {
     pub(crate) first_lsn: Lsn,
 }
 
+/// A checked place inside a segment where reading can start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waypoint {
+    pub(crate) place: Place,
+    /// The time of the last record before it.
+    pub(crate) time: Timestamp,
+}
+
+impl Waypoint {
+    fn lsn(&self) -> Lsn {
+        self.place.next_lsn.unwrap_or_default()
+    }
+}
+
 /// All segments of the history in order.
 #[derive(Debug)]
 pub(crate) struct History {
     legs: RwLock<Vec<Leg>>,
+    /// The sparse index, by segment number: filled by whoever writes or reads past. It only speeds reading up; every
+    /// frame behind a waypoint is checked like any other.
+    waypoints: RwLock<BTreeMap<u64, Vec<Waypoint>>>,
 }
 
 impl History {
@@ -33,7 +56,40 @@ impl History {
             legs.push(Leg { segment: stretch.segment.clone(), end: stretch.end(), first_lsn });
         }
         legs.reverse();
-        History { legs: RwLock::new(legs) }
+        History { legs: RwLock::new(legs), waypoints: RwLock::default() }
+    }
+
+    /// Notes a place just passed in segment `number`, if it is far enough from the last one; `time` is asked for only
+    /// then.
+    pub(crate) fn pass(&self, number: u64, place: Place, time: impl FnOnce() -> Timestamp) {
+        let far = |known: &Vec<Waypoint>| match known.last() {
+            Some(last) => place.offset >= last.place.offset + WAYPOINT_BYTES,
+            None => true,
+        };
+        if self.waypoints.read().get(&number).is_none_or(far) {
+            let time = time();
+            let mut waypoints = self.waypoints.write();
+            let known = waypoints.entry(number).or_default();
+            if far(known) {
+                known.push(Waypoint { place, time });
+            }
+        }
+    }
+
+    /// The last waypoint of segment `number` at or before `lsn`.
+    pub(crate) fn waypoint_at(&self, number: u64, lsn: Lsn) -> Option<Place> {
+        let waypoints = self.waypoints.read();
+        let known = waypoints.get(&number)?;
+        let after = known.partition_point(|waypoint| waypoint.lsn() <= lsn);
+        known[..after].last().map(|waypoint| waypoint.place)
+    }
+
+    /// The record at the last waypoint of segment `number` that has only records before `time` behind it.
+    pub(crate) fn waypoint_before(&self, number: u64, time: Timestamp) -> Option<Lsn> {
+        let waypoints = self.waypoints.read();
+        let known = waypoints.get(&number)?;
+        let after = known.partition_point(|waypoint| waypoint.time < time);
+        known[..after].last().map(Waypoint::lsn)
     }
 
     /// Ends the active segment at `end` and goes on with `next`.
@@ -68,6 +124,11 @@ impl History {
     pub(crate) fn drop_before(&self, first: u64) -> Vec<Leg> {
         let mut legs = self.legs.write();
         let index = legs.iter().position(|leg| leg.segment.birth.number == first).unwrap_or(0);
-        legs.drain(..index).collect()
+        let dropped: Vec<Leg> = legs.drain(..index).collect();
+        let mut waypoints = self.waypoints.write();
+        for leg in &dropped {
+            waypoints.remove(&leg.segment.birth.number);
+        }
+        dropped
     }
 }

@@ -38,6 +38,7 @@ mod ticket;
 mod transaction;
 
 pub use crate::segment::record::RecordKind;
+pub use compaction::{Compacted, Retention};
 pub use cursor::{Cursor, Record};
 pub use options::{Background, Damaged, Options};
 pub use report::{Cut, Report};
@@ -74,6 +75,8 @@ struct Inner {
     writer: Option<Writer>,
     /// With a read-only opening: the last record shown, and the summary there.
     fixed: (Lsn, Summary),
+    /// The clock's elapsed time at the opening.
+    opened_at: Duration,
     /// Held during snapshots and compaction: one at a time.
     upkeep: Mutex<()>,
 }
@@ -135,7 +138,9 @@ impl Journal {
             None => None,
         };
         let report = opened.report;
-        let inner = Inner { medium, options, report, root, history, writer, fixed, upkeep: Mutex::new(()) };
+        let opened_at = options.clock.elapsed();
+        let upkeep = Mutex::new(());
+        let inner = Inner { medium, options, report, root, history, writer, fixed, opened_at, upkeep };
         Ok(Journal { inner: Arc::new(inner) })
     }
 
@@ -293,7 +298,8 @@ impl Journal {
 
     fn writer(&self) -> Result<&Writer> {
         self.inner.writer.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::ReadOnly, "the journal was opened for reading only").advise("open it for writing")
+            Error::new(ErrorKind::ReadOnly, "the journal was opened for reading only")
+                .advise("open it for writing")
         })
     }
 
@@ -385,12 +391,21 @@ impl Journal {
         Ok(self.receipt(&entered))
     }
 
-    pub(crate) fn commit_records(&self, records: &[NewRecord<'_>], durability: Durability) -> Result<Receipt> {
+    pub(crate) fn commit_records(
+        &self,
+        records: &[NewRecord<'_>],
+        durability: Durability,
+    ) -> Result<Receipt> {
         let entered = self.enter(records, durability, Sitter::Thread, Patience::Wait)?;
         self.complete(entered)
     }
 
-    fn ticket(&self, records: &[NewRecord<'_>], durability: Durability, patience: Patience) -> Result<Ticket> {
+    fn ticket(
+        &self,
+        records: &[NewRecord<'_>],
+        durability: Durability,
+        patience: Patience,
+    ) -> Result<Ticket> {
         let entered = self.enter(records, durability, Sitter::Ticket, patience)?;
         self.ticket_for(entered)
     }

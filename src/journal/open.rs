@@ -99,7 +99,9 @@ fn open_read_only(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opened>
         let opened = look_once(medium, options);
         // A live writer may roll, compact or append while we read; what is really damaged stays so.
         match opened {
-            Err(error) if *error.kind() == ErrorKind::Damaged && looks < LOOKS_MAX => std::thread::yield_now(),
+            Err(error) if *error.kind() == ErrorKind::Damaged && looks < LOOKS_MAX => {
+                std::thread::yield_now()
+            }
             opened => return opened,
         }
     }
@@ -176,7 +178,9 @@ fn base(
         let list = snapshot::list::read(medium, position);
         let summary = list.and_then(|list| match list.journal_id == root.identity.id {
             true => decode_own::<Summary>(&list.summary),
-            false => Err(Error::damaged(crate::medium::name::snapshot(position), 0, "snapshot of another journal")),
+            false => {
+                Err(Error::damaged(crate::medium::name::snapshot(position), 0, "snapshot of another journal"))
+            }
         });
         match summary {
             Ok(summary) => return Ok((summary, Some(position))),

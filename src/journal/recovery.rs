@@ -60,8 +60,7 @@ pub(crate) fn mend(
     let epoch = next_epoch(chain, root, &replayed)?;
     let cut = set_aside(medium, chain, &replayed, old_epoch)?;
     let bytes_cut = cut.as_ref().map_or(0, |cut| cut.bytes);
-    let room: u64 =
-        replayed.kept.iter().map(|frame| frame::room(frame.body.len(), limits.aligned)).sum();
+    let room: u64 = replayed.kept.iter().map(|frame| frame::room(frame.body.len(), limits.aligned)).sum();
     let capacity = limits.segment_capacity(live_bytes(&chain.stretches)).max(spare::capacity_for(room));
     // An unused segment may have the next number; numbers are never given twice while a file has them.
     let number = chain.newest_number + 1;
@@ -210,10 +209,8 @@ fn thin_out(place: &dyn Medium, newest: &str) {
     let mut count = 0;
     let newest_first = names.iter().filter(|name| *name != newest).rev();
     for name in std::iter::once(newest).chain(newest_first.map(String::as_str)) {
-        let length = place
-            .open(name, crate::medium::Access::Read)
-            .and_then(|file| file.len())
-            .unwrap_or_default();
+        let length =
+            place.open(name, crate::medium::Access::Read).and_then(|file| file.len()).unwrap_or_default();
         bytes += length;
         count += 1;
         if name != newest && (count > QUARANTINE_FILES_MAX || bytes > QUARANTINE_BYTES_MAX) {

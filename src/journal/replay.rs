@@ -125,7 +125,12 @@ impl Walk<'_> {
         if let Origin::Linked(epoch, link) = stretch.origin {
             let known = self.slot.newest_segment == birth.number || self.slot.epoch() >= epoch;
             self.anchor = match known {
-                true => Junction { number: birth.number, salt: birth.salt, end: start.offset, sum: start.previous },
+                true => Junction {
+                    number: birth.number,
+                    salt: birth.salt,
+                    end: start.offset,
+                    sum: start.previous,
+                },
                 false => link.junction(),
             };
         }
@@ -156,7 +161,8 @@ impl Walk<'_> {
         self.next_lsn = header.next_lsn();
         let place = reader.place();
         let birth = stretch.segment.birth;
-        let after = Junction { number: birth.number, salt: birth.salt, end: place.offset, sum: place.previous };
+        let after =
+            Junction { number: birth.number, salt: birth.salt, end: place.offset, sum: place.previous };
         if self.next_lsn.before() <= self.base {
             self.anchor = after;
             return Ok(());

@@ -258,11 +258,7 @@ impl RootFile {
 }
 
 /// Picks the best of two copies; an error only if both are bad, or one is of a newer format.
-fn pick<T>(
-    copies: [Result<T>; 2],
-    flaws: &mut Vec<Error>,
-    rank: impl Fn(&T) -> u64,
-) -> Result<(usize, T)> {
+fn pick<T>(copies: [Result<T>; 2], flaws: &mut Vec<Error>, rank: impl Fn(&T) -> u64) -> Result<(usize, T)> {
     let mut best: Option<(usize, T)> = None;
     let mut bad = Vec::new();
     for (index, copy) in copies.into_iter().enumerate() {
@@ -280,6 +276,8 @@ fn pick<T>(
             flaws.append(&mut bad);
             Ok(best)
         }
-        None => Err(bad.swap_remove(0).advise("both copies are bad; restore the file `journal` from a backup, or run everlog salvage")),
+        None => Err(bad
+            .swap_remove(0)
+            .advise("both copies are bad; restore the file `journal` from a backup, or run everlog salvage")),
     }
 }

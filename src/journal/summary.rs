@@ -1,6 +1,7 @@
 //! What a journal knows of itself at a position: a fold of its own frames, kept in snapshots and rebuilt by replay.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bincode::{Decode, Encode};
 
@@ -11,6 +12,8 @@ use crate::segment::frame::FrameHeader;
 use crate::segment::record::{RecordKind, RecordView, Records};
 
 const LIMIT: usize = 64 * 1024 * 1024;
+/// The longest pause between two sessions that counts as time passed: one day.
+const PAUSE_MICROS_MAX: u64 = 24 * 60 * 60 * 1_000_000;
 /// The longest name and the longest note of a pin.
 pub(crate) const PIN_TEXT_BYTES_MAX: usize = 1024;
 
@@ -71,6 +74,8 @@ pub(crate) struct Summary {
     /// The first record of each epoch.
     epochs: Vec<(u32, u64)>,
     pins: BTreeMap<String, PinRecord>,
+    /// Where the time of records went on by more than can have passed, and by how many microseconds too much.
+    leaps: Vec<(u64, u64)>,
     /// The runs that rollback records need, by the record's Lsn.
     rollbacks: BTreeMap<u64, u64>,
     pub(crate) type_version_max: u16,
@@ -88,6 +93,7 @@ impl Summary {
         }
         if self.epochs.last().is_none_or(|(epoch, _)| *epoch < header.epoch.get()) {
             self.epochs.push((header.epoch.get(), header.first_lsn.get()));
+            self.note_pause(header.first_lsn, body)?;
         }
         self.epoch = header.epoch.get();
         let mut lsn = header.first_lsn;
@@ -101,6 +107,16 @@ impl Summary {
         let mut hasher = crc32fast::Hasher::new_with_initial(self.fingerprint);
         hasher.update(body);
         self.fingerprint = hasher.finalize();
+        Ok(())
+    }
+
+    /// Nobody saw the time between two sessions pass; more than a day of it does not count (J8).
+    fn note_pause(&mut self, first_lsn: Lsn, body: &[u8]) -> Result<()> {
+        let Some(record) = Records::new(body).next() else { return Ok(()) };
+        let pause = record?.time.micros().saturating_sub(self.time);
+        if self.lsn > 0 && pause > PAUSE_MICROS_MAX {
+            self.leaps.push((first_lsn.get(), pause - PAUSE_MICROS_MAX));
+        }
         Ok(())
     }
 
@@ -124,7 +140,14 @@ impl Summary {
                     decode_own(record.payload).map_err(|error| error.at_lsn(lsn))?;
                 self.rollbacks.insert(lsn.get(), rollback.run_id);
             }
-            RecordKind::Clock => {}
+            RecordKind::Clock => {
+                let (expected, wall): (u64, u64) =
+                    decode_own(record.payload).map_err(|error| error.at_lsn(lsn))?;
+                let leap = wall.saturating_sub(expected.max(self.time));
+                if leap > 0 {
+                    self.leaps.push((lsn.get(), leap));
+                }
+            }
         }
         Ok(())
     }
@@ -141,6 +164,13 @@ impl Summary {
 
     pub(crate) fn pins(&self) -> &BTreeMap<String, PinRecord> {
         &self.pins
+    }
+
+    /// How much time passed for sure from a record stamped `time` at `lsn` to `now`: leaps do not count (J8).
+    pub(crate) fn elapsed(&self, lsn: Lsn, time: Timestamp, now: Timestamp) -> Duration {
+        let after = self.leaps.partition_point(|(at, _)| *at <= lsn.get());
+        let leaps: u64 = self.leaps[after..].iter().map(|(_, micros)| micros).sum();
+        now.since(time).saturating_sub(Duration::from_micros(leaps))
     }
 
     /// The runs that rollback records above `horizon` need.
@@ -170,6 +200,7 @@ impl Summary {
     pub(crate) fn prune(&mut self, horizon: Lsn) {
         let keep_from = self.epochs.partition_point(|(_, first)| *first <= horizon.get()).saturating_sub(1);
         self.epochs.drain(..keep_from);
+        self.leaps.retain(|(at, _)| *at > horizon.get());
         self.rollbacks = self.rollbacks.split_off(&horizon.next().get());
     }
 }
@@ -180,7 +211,8 @@ mod tests {
 
     #[test]
     fn positions_of_cut_branches_have_a_common_ancestor() {
-        let summary = Summary { epoch: 5, lsn: 40, epochs: vec![(1, 1), (3, 11), (5, 31)], ..Summary::default() };
+        let summary =
+            Summary { epoch: 5, lsn: 40, epochs: vec![(1, 1), (3, 11), (5, 31)], ..Summary::default() };
         let at = |epoch, lsn| Position::new(Epoch::new(epoch), Lsn::new(lsn));
         assert_eq!(summary.position_of(Lsn::new(10)), at(1, 10));
         assert_eq!(summary.position_of(Lsn::new(11)), at(3, 11));
@@ -193,5 +225,17 @@ mod tests {
         pruned.prune(Lsn::new(20));
         assert_eq!(pruned.position_of(Lsn::new(25)), at(3, 25));
         assert_eq!(pruned.epochs, vec![(3, 11), (5, 31)]);
+    }
+
+    #[test]
+    fn leaps_of_the_clock_do_not_count_as_time_passed() {
+        let day = Duration::from_secs(24 * 60 * 60);
+        let century = 100 * 365 * day;
+        let leap = century.as_micros() as u64;
+        let summary = Summary { lsn: 10, leaps: vec![(5, leap)], ..Summary::default() };
+        let now = Timestamp::from_micros(1).plus(century + 3 * day);
+        assert_eq!(summary.elapsed(Lsn::new(4), Timestamp::from_micros(1), now), 3 * day);
+        let after = Timestamp::from_micros(1).plus(century + day);
+        assert_eq!(summary.elapsed(Lsn::new(5), after, now), 2 * day);
     }
 }

@@ -1,6 +1,7 @@
 //! The writing end: puts groups into the active segment, rolls to the next, and keeps marks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -44,6 +45,8 @@ pub(crate) struct Tail {
     pub(crate) spares: Arc<Spares>,
     root: Arc<Mutex<RootFile>>,
     history: Arc<History>,
+    /// The bytes of the newest snapshot, for the quota.
+    snapshot_bytes: AtomicU64,
     /// Wakes the keeper when there is something to prepare or to mark.
     bell: Arc<Bell>,
     /// Locked for the time of a write, never for the time of a sync.
@@ -121,7 +124,15 @@ impl Tail {
             live_bytes: start.live_bytes,
             unread: Vec::new(),
         };
-        let tail = Tail { limits, spares, root, history, bell, end: Mutex::new(end) };
+        let tail = Tail {
+            limits,
+            spares,
+            root,
+            history,
+            snapshot_bytes: AtomicU64::new(0),
+            bell,
+            end: Mutex::new(end),
+        };
         tail.want_spare(&tail.end.lock());
         tail
     }
@@ -159,6 +170,11 @@ impl Tail {
     /// Bytes of all live segments.
     pub(crate) fn live_bytes(&self) -> u64 {
         self.end.lock().live_bytes
+    }
+
+    /// Notes how large the newest snapshot is.
+    pub(crate) fn note_snapshot(&self, bytes: u64) {
+        self.snapshot_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Notes that `bytes` of segments were removed.
@@ -213,7 +229,7 @@ impl Tail {
         let rooms = group.drafts.iter().map(|draft| frame::room(draft.body().len(), self.limits.aligned));
         let total: u64 = rooms.clone().sum();
         let largest = rooms.max().unwrap_or(0);
-        self.check_quota(&end, total).map_err(WriteError::Refused)?;
+        self.check_quota(&end, total, group.ordinary).map_err(WriteError::Refused)?;
         let mut written = false;
         for draft in &mut group.drafts {
             let needed = frame::room(draft.body().len(), self.limits.aligned);
@@ -226,23 +242,31 @@ impl Tail {
                 self.roll(&mut end, next).map_err(WriteError::Failed)?;
             }
             end.write_draft(draft, &self.limits).map_err(WriteError::Failed)?;
+            self.history.pass(end.segment.birth.number, end.reading_place(), || draft.last_time);
             written = true;
         }
         Ok(())
     }
 
-    fn check_quota(&self, end: &End, total: u64) -> Result<()> {
+    /// The quota counts whole segments and the newest snapshot. Ordinary records leave a reserve of that snapshot and
+    /// two segments, so that a full journal can still be compacted, unpinned and rolled back.
+    fn check_quota(&self, end: &End, total: u64, ordinary: bool) -> Result<()> {
         let Some(max) = self.limits.journal_bytes_max else { return Ok(()) };
         if end.room() >= total {
             return Ok(());
         }
-        let proposed = self.next_capacity(end).max(spare::capacity_for(total));
-        if end.live_bytes + proposed <= max {
+        let next = self.next_capacity(end);
+        let snapshot = self.snapshot_bytes.load(Ordering::Relaxed);
+        let proposed = next.max(spare::capacity_for(total));
+        let reserve = if ordinary { snapshot + 2 * next } else { 0 };
+        let current = end.live_bytes + snapshot;
+        if current + proposed + reserve <= max {
             return Ok(());
         }
-        let kind = ErrorKind::Quota { current: end.live_bytes, proposed, max };
-        let what =
-            format!("journal quota reached: {} bytes in use, {proposed} more needed, {max} allowed", end.live_bytes);
+        let kind = ErrorKind::Quota { current, proposed, max };
+        let what = format!(
+            "journal quota reached: {current} bytes in use, {proposed} more needed, {reserve} in reserve, {max} allowed"
+        );
         Err(Error::new(kind, what).advise("compact the journal or raise its quota; nothing was written"))
     }
 
@@ -321,6 +345,16 @@ impl Sink for Tail {
 impl End {
     fn room(&self) -> u64 {
         (self.segment.frames_end() - self.offset).saturating_sub(RESERVE_BYTES)
+    }
+
+    /// Where a reader would stand now.
+    fn reading_place(&self) -> Place {
+        Place {
+            offset: self.offset,
+            previous: self.previous,
+            next_lsn: Some(self.summary.position().lsn.next()),
+            epoch: self.epoch,
+        }
     }
 
     fn header(&self, kind: FrameKind, limits: &Limits) -> FrameHeader {

@@ -72,8 +72,11 @@ pub(crate) fn check_sizes(records: &[NewRecord<'_>], limits: &Limits) -> Result<
 }
 
 fn too_large(what: &str, actual: u64, max: u64) -> Error {
-    Error::new(ErrorKind::TooLarge { actual, max }, format!("{what} of {actual} bytes is over the limit of {max}"))
-        .advise("split it, or raise the limit when opening; nothing was written")
+    Error::new(
+        ErrorKind::TooLarge { actual, max },
+        format!("{what} of {actual} bytes is over the limit of {max}"),
+    )
+    .advise("split it, or raise the limit when opening; nothing was written")
 }
 
 /// A named position that retention keeps.
@@ -136,7 +139,10 @@ impl Journal {
     /// 1024 bytes or the name is empty; and as [`Journal::append`].
     pub fn pin(&self, name: &str, position: Position, note: &str) -> Result<Receipt> {
         if name.is_empty() || name.len() > PIN_TEXT_BYTES_MAX || note.len() > PIN_TEXT_BYTES_MAX {
-            return Err(Error::new(ErrorKind::Input, "a pin's name must have 1 to 1024 bytes, its note at most 1024"));
+            return Err(Error::new(
+                ErrorKind::Input,
+                "a pin's name must have 1 to 1024 bytes, its note at most 1024",
+            ));
         }
         let time = self.time_of(position)?;
         let record = PinRecord {

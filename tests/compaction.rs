@@ -1,0 +1,107 @@
+//! Snapshots and retention: the horizon moves only where it may, and everything inside the window stays readable.
+
+use std::sync::Arc;
+
+use everlog::journal::{Background, Options, Retention};
+use everlog::medium::Sim;
+use everlog::medium::sim::Crash;
+use everlog::{ErrorKind, Journal, Lsn, Position};
+
+fn options() -> Options {
+    Options::new().background(Background::Inline).segment_bytes(16 * 1024, 16 * 1024)
+}
+
+fn filled(sim: &Sim, records: u32) -> Journal {
+    let journal = options().open_on(Arc::new(sim.clone())).expect("opens");
+    for index in 0..records {
+        journal.append([index as u8; 200]).expect("appends");
+    }
+    journal
+}
+
+fn lsns(journal: &Journal) -> Vec<u64> {
+    journal.records().expect("readable").map(|record| record.expect("checks").position.lsn.get()).collect()
+}
+
+#[test]
+fn a_snapshot_shortens_the_next_replay_and_changes_nothing_else() {
+    let sim = Sim::new(1);
+    let journal = filled(&sim, 100);
+    let position = journal.snapshot().expect("snapshot");
+    assert_eq!(position.lsn, Lsn::new(100));
+    assert_eq!(journal.snapshot().expect("again"), position);
+    journal.append(b"after").expect("appends");
+    let reopened = options().open_on(Arc::new(sim.crash(Crash::LoseAll))).expect("opens");
+    assert_eq!(reopened.report().snapshot, Some(position));
+    assert_eq!(reopened.report().replayed, 1);
+    assert_eq!(lsns(&reopened), (1..=101).collect::<Vec<_>>());
+}
+
+#[test]
+fn compaction_keeps_what_it_was_told_and_names_the_earliest_position() {
+    let sim = Sim::new(2);
+    let journal = filled(&sim, 300);
+    let before = journal.status().segments;
+    assert!(before > 10, "{before} segments");
+    let compacted = journal.compact(&Retention::forever()).expect("nothing to do");
+    assert_eq!((compacted.horizon, compacted.segments_removed), (Position::START, 0));
+    let compacted = journal.compact(&Retention::forever().bytes(64 * 1024)).expect("compacts");
+    assert!(compacted.segments_removed > 5, "{compacted:?}");
+    assert!(compacted.horizon.lsn > Lsn::ZERO);
+    let kept = lsns(&journal);
+    assert_eq!(kept, (compacted.horizon.lsn.get() + 1..=300).collect::<Vec<_>>());
+    let error = journal.records_after(Position::START).expect_err("gone");
+    assert!(
+        matches!(error.kind(), ErrorKind::BeforeHorizon { earliest, .. } if *earliest == compacted.horizon)
+    );
+    journal.append(b"goes on").expect("appends");
+    for style in [Crash::LoseAll, Crash::KeepAll, Crash::Random(7)] {
+        let reopened = options().open_on(Arc::new(sim.crash(style))).expect("opens");
+        assert_eq!(lsns(&reopened), (compacted.horizon.lsn.get() + 1..=301).collect::<Vec<_>>());
+    }
+    journal.close().expect("closes");
+}
+
+#[test]
+fn a_pin_holds_the_horizon_until_it_is_removed() {
+    let sim = Sim::new(3);
+    let journal = filled(&sim, 300);
+    let pinned =
+        journal.records_after(Position::START).expect("readable").nth(9).expect("there").expect("checks");
+    journal.pin("release", pinned.position, "before the update").expect("pins");
+    assert_eq!(journal.find_pin("release").expect("there").position, pinned.position);
+    let keep = Retention::forever().bytes(64 * 1024);
+    let compacted = journal.compact(&keep).expect("compacts");
+    assert!(compacted.horizon.lsn <= pinned.position.lsn);
+    journal.close().expect("closes");
+    let journal = options().open_on(Arc::new(sim.crash(Crash::LoseAll))).expect("opens");
+    assert_eq!(journal.pins().len(), 1);
+    journal.unpin("release").expect("unpins");
+    assert_eq!(journal.unpin("release").expect_err("gone").kind(), &ErrorKind::Absent);
+    let compacted = journal.compact(&keep).expect("compacts");
+    assert!(compacted.horizon.lsn > pinned.position.lsn);
+}
+
+#[test]
+fn a_damaged_snapshot_is_never_trusted_and_deleting_all_loses_nothing() {
+    let sim = Sim::new(4);
+    let journal = filled(&sim, 50);
+    journal.snapshot().expect("snapshot");
+    journal.append(b"x").expect("appends");
+    journal.snapshot().expect("snapshot");
+    journal.close().expect("closes");
+    let names: Vec<String> =
+        sim.files().into_iter().map(|(name, _)| name).filter(|name| name.ends_with(".snap")).collect();
+    assert_eq!(names.len(), 2);
+    sim.flip(&names[1], 100, 1).expect("flips");
+    let journal = options().open_on(Arc::new(sim.clone())).expect("opens");
+    assert_eq!(journal.report().snapshot.map(|position| position.lsn), Some(Lsn::new(50)));
+    assert_eq!(journal.report().flaws.len(), 1);
+    journal.close().expect("closes");
+    for name in &names {
+        sim.remove_at_rest(name).expect("removes");
+    }
+    let journal = options().open_on(Arc::new(sim.clone())).expect("opens");
+    assert_eq!(journal.report().replayed, 51);
+    assert_eq!(lsns(&journal).len(), 51);
+}
