@@ -8,8 +8,9 @@ mod real {
     pub(crate) use std::thread;
 
     /// Waits on `condvar` until notified; the guard is held again afterwards.
-    pub(crate) fn wait<T>(condvar: &Condvar, guard: &mut MutexGuard<'_, T>) {
-        condvar.wait(guard);
+    pub(crate) fn wait<'a, T>(condvar: &Condvar, mut guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        condvar.wait(&mut guard);
+        guard
     }
 }
 
@@ -32,6 +33,11 @@ mod real {
             // OK because the model ends at the first panic, so nobody sees a poisoned lock.
             self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
         }
+    }
+
+    /// Waits on `condvar` until notified; the guard is held again afterwards.
+    pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        condvar.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 

@@ -4,7 +4,9 @@
 //! durability: a blocked thread among those seated is called upon to lead, writes the group, syncs, settles the seats
 //! and calls the next leader. When only tickets wait, the pump leads. While one group syncs the next fills; a group
 //! that wants a sync is written only after the previous sync returned. No timer: the disk sets the pace.
+//! This file is what a committing thread meets; what a leader does is in `lead`.
 
+#[cfg(not(loom))]
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -12,7 +14,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal::group::{Group, NewRecord};
 use crate::journal::seat::{Call, Cell, Fate, Need, Seat};
 use crate::position::Lsn;
-use crate::sync::{Arc, AtomicU32, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, thread, wait};
+use crate::sync::{Arc, AtomicU32, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, wait};
+
+mod lead;
 
 /// Where groups go.
 pub(crate) trait Sink: Send + Sync {
@@ -99,7 +103,11 @@ struct State {
     pump_write: bool,
     /// The pump is the one called upon to sync.
     pump_sync: bool,
+    /// Somebody runs [`Core::pump`]; otherwise a thread that waits for a ticket or for room does its work.
+    pump_lives: bool,
     pump_stops: bool,
+    /// How many seats the last sync settled or found waiting: who may be expected in the next group.
+    expected: usize,
     /// Being written.
     in_flight: Vec<Seat>,
     /// Written, not yet synced.
@@ -129,7 +137,9 @@ impl<S: Sink> Core<S> {
             syncing: false,
             pump_write: false,
             pump_sync: false,
+            pump_lives: false,
             pump_stops: false,
+            expected: 0,
             in_flight: Vec::new(),
             awaiting: Vec::new(),
             proven: false,
@@ -212,7 +222,7 @@ impl<S: Sink> Core<S> {
                 state = self.state.lock();
             } else {
                 state.waiting_for_room += 1;
-                wait(&self.room, &mut state);
+                state = wait(&self.room, state);
                 state.waiting_for_room -= 1;
             }
         }
@@ -223,14 +233,9 @@ impl<S: Sink> Core<S> {
         loop {
             match cell.fate() {
                 Fate::Settled(outcome) => return outcome,
-                Fate::LeadWrite => {
-                    cell.took_the_lead();
-                    self.lead_write();
-                }
-                Fate::LeadSync => {
-                    cell.took_the_lead();
-                    self.lead_sync();
-                }
+                Fate::LeadWrite if cell.take_the_lead() => self.lead_write(),
+                Fate::LeadSync if cell.take_the_lead() => self.lead_sync(),
+                Fate::LeadWrite | Fate::LeadSync => {}
                 Fate::Waiting => {
                     if !self.drive() {
                         cell.sleep();
@@ -240,14 +245,11 @@ impl<S: Sink> Core<S> {
         }
     }
 
-    /// Blocks on a ticket's cell, doing the pump's work meanwhile if the pump has not begun it.
+    /// Blocks on a ticket's cell; leads when called upon, and does the pump's work if nobody else does.
     pub(crate) fn complete_ticket(&self, cell: &Cell) -> Result<()> {
         cell.wake_this_thread();
-        while !cell.settled() {
-            if !self.drive() {
-                cell.sleep();
-            }
-        }
+        // Under the lock: either this sees the work that was left to the pump, or a later decision sees this thread.
+        self.drive_surely();
         self.complete(cell)
     }
 
@@ -281,196 +283,6 @@ impl<S: Sink> Core<S> {
         drop(state);
         ring(calls);
         self.complete(&cell)
-    }
-
-    /// Decides who works next. At most one writes and one syncs; the calls ring after the lock is released.
-    fn designate(&self, state: &mut State) -> Vec<Call> {
-        let mut calls = Vec::new();
-        if state.failure.is_some() {
-            return calls;
-        }
-        if !state.writing && !state.open.is_empty() && !(state.open.wants_sync && state.syncing) {
-            state.writing = true;
-            state.writer_syncs = state.open.wants_sync;
-            state.syncing |= state.open.wants_sync;
-            match state.open.seats.iter().find(|seat| seat.can_lead) {
-                Some(seat) => calls.push(seat.call_to_write()),
-                None => {
-                    state.pump_write = true;
-                    self.ring_the_bell();
-                }
-            }
-        }
-        if !state.syncing && state.written > state.durable {
-            state.syncing = true;
-            match state.awaiting.iter().find(|seat| seat.can_lead && seat.last_lsn <= state.written) {
-                Some(seat) => calls.push(seat.call_to_sync()),
-                None => {
-                    state.pump_sync = true;
-                    self.ring_the_bell();
-                }
-            }
-        }
-        calls
-    }
-
-    fn ring_the_bell(&self) {
-        self.pump_due.store(1, Ordering::Release);
-        self.bell.notify_one();
-    }
-
-    /// Writes the open group and, with the right to, syncs it.
-    fn lead_write(&self) {
-        let mut rescue = Rescue { core: self, armed: true };
-        // Whoever is about to commit may still join: this costs a lone writer nothing and doubles the rate of two.
-        thread::yield_now();
-        let mut state = self.state.lock();
-        let mut group = state.take_open();
-        state.in_flight = std::mem::take(&mut group.seats);
-        let mut syncs = std::mem::take(&mut state.writer_syncs);
-        if group.wants_sync && !syncs && !state.syncing {
-            state.syncing = true;
-            syncs = true;
-        }
-        if state.waiting_for_room > 0 {
-            self.room.notify_all();
-        }
-        drop(state);
-        let written = self.sink.write(&mut group);
-        let state = self.state.lock();
-        rescue.armed = false;
-        drop(rescue);
-        match written {
-            Ok(()) => self.wrote(state, group, syncs),
-            Err(WriteError::Refused(error)) => self.refuse(state, group, syncs, &error),
-            Err(WriteError::Failed(error)) => self.fail(state, error),
-        }
-    }
-
-    fn wrote(&self, mut state: MutexGuard<'_, State>, mut group: Group, syncs: bool) {
-        state.writing = false;
-        state.written = group.last_lsn;
-        let mut calls = Vec::new();
-        for seat in std::mem::take(&mut state.in_flight) {
-            match seat.need {
-                Need::Written => calls.push(seat.settle(&Ok(()))),
-                Need::Synced => state.awaiting.push(seat),
-            }
-        }
-        group.reset(2 * self.frame_bytes_max);
-        state.idle = Some(group);
-        if syncs {
-            ring_unlocked(state, calls);
-            self.lead_sync();
-        } else {
-            let mut next = self.designate(&mut state);
-            next.append(&mut calls);
-            ring_unlocked(state, next);
-        }
-    }
-
-    /// Takes the numbers of a refused group back, and of those that queued behind it.
-    fn refuse(&self, mut state: MutexGuard<'_, State>, mut group: Group, syncs: bool, error: &Error) {
-        state.writing = false;
-        state.refusals += 1;
-        if syncs {
-            state.syncing = false;
-        }
-        let behind = state.take_open();
-        state.next_lsn = state.written.next();
-        let outcome = Err(error.clone());
-        let seats = std::mem::take(&mut state.in_flight).into_iter().chain(behind.seats);
-        let mut calls: Vec<_> = seats.map(|seat| seat.settle(&outcome)).collect();
-        group.reset(2 * self.frame_bytes_max);
-        state.idle = Some(group);
-        if state.waiting_for_room > 0 {
-            self.room.notify_all();
-        }
-        let mut next = self.designate(&mut state);
-        next.append(&mut calls);
-        ring_unlocked(state, next);
-    }
-
-    /// Syncs what is written and settles who waited for it. The caller has the right to sync.
-    fn lead_sync(&self) {
-        let mut rescue = Rescue { core: self, armed: true };
-        let covered = self.state.lock().written;
-        let synced = self.sink.sync();
-        let mut state = self.state.lock();
-        rescue.armed = false;
-        drop(rescue);
-        if let Err(error) = synced {
-            return self.fail(state, error);
-        }
-        state.syncing = false;
-        state.proven = true;
-        state.durable = state.durable.max(covered);
-        self.durable.store(state.durable.get(), Ordering::Release);
-        let durable = state.durable;
-        let (done, rest): (Vec<_>, Vec<_>) =
-            state.awaiting.drain(..).partition(|seat| seat.last_lsn <= durable);
-        state.awaiting = rest;
-        let mut calls = self.designate(&mut state);
-        calls.extend(done.into_iter().map(|seat| seat.settle(&Ok(()))));
-        if state.watchers > 0 {
-            self.changed.notify_all();
-        }
-        ring_unlocked(state, calls);
-    }
-
-    /// Poisons: everyone who waits wakes with the same error, and nothing is accepted any more (J5).
-    fn fail(&self, mut state: MutexGuard<'_, State>, error: Error) {
-        let failure = state.failure.get_or_insert(error).clone();
-        let outcome = Err(failure.fate_unknown());
-        let open = state.take_open();
-        state.writing = false;
-        state.syncing = false;
-        state.pump_write = false;
-        state.pump_sync = false;
-        let in_flight = std::mem::take(&mut state.in_flight);
-        let awaiting = std::mem::take(&mut state.awaiting);
-        let all = awaiting.into_iter().chain(in_flight).chain(open.seats);
-        let calls = all.map(|seat| seat.settle(&outcome)).collect();
-        self.room.notify_all();
-        self.changed.notify_all();
-        self.bell.notify_all();
-        ring_unlocked(state, calls);
-    }
-
-    /// Does the pump's work, if there is any that nobody has begun. Tells whether there was.
-    pub(crate) fn drive(&self) -> bool {
-        if self.pump_due.load(Ordering::Acquire) == 0 {
-            return false;
-        }
-        let mut state = self.state.lock();
-        self.pump_due.store(u32::from(state.pump_write && state.pump_sync), Ordering::Release);
-        if std::mem::take(&mut state.pump_write) {
-            drop(state);
-            self.lead_write();
-            true
-        } else if std::mem::take(&mut state.pump_sync) {
-            drop(state);
-            self.lead_sync();
-            true
-        } else {
-            false
-        }
-    }
-
-    /// The pump's life: leads for tickets and syncs behind buffered commits, until told to stop.
-    pub(crate) fn pump(&self) {
-        loop {
-            if self.drive() {
-                continue;
-            }
-            let mut state = self.state.lock();
-            while !state.pump_write && !state.pump_sync {
-                if state.pump_stops || state.failure.is_some() {
-                    return;
-                }
-                wait(&self.bell, &mut state);
-            }
-        }
     }
 
     /// Accepts nothing from now on, writes and syncs what was accepted, and stops the pump.
@@ -552,27 +364,8 @@ impl State {
     }
 }
 
-/// Poisons the journal if a leader panics, so that nobody waits for ever.
-struct Rescue<'a, S: Sink> {
-    core: &'a Core<S>,
-    armed: bool,
-}
-
-impl<S: Sink> Drop for Rescue<'_, S> {
-    fn drop(&mut self) {
-        if self.armed {
-            self.core.poison(Error::new(ErrorKind::Io, "the thread that led the commit panicked"));
-        }
-    }
-}
-
 fn ring(calls: Vec<Call>) {
     calls.into_iter().for_each(Call::ring);
-}
-
-fn ring_unlocked(state: MutexGuard<'_, State>, calls: Vec<Call>) {
-    drop(state);
-    ring(calls);
 }
 
 #[cfg(test)]

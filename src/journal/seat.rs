@@ -37,7 +37,8 @@ enum Wake {
 /// Shared by the one who waits and the one who settles. Settled exactly once.
 #[derive(Debug)]
 pub(crate) struct Cell {
-    /// Written last when settling (release), read first when waiting (acquire).
+    /// Written last when settling (release), read first when waiting (acquire). A call to lead only replaces
+    /// *waiting*: it may ring late, when somebody else's failure has already settled the seat.
     status: AtomicU32,
     inner: Mutex<Inner>,
 }
@@ -82,14 +83,24 @@ impl Cell {
         self.status.load(Ordering::Acquire) >= DONE
     }
 
-    /// Notes that the call to lead was taken up.
-    pub(crate) fn took_the_lead(&self) {
-        self.status.store(WAITING, Ordering::Release);
+    /// Takes up a call to lead; `false` if the outcome came first.
+    pub(crate) fn take_the_lead(&self) -> bool {
+        let status = self.status.load(Ordering::Acquire);
+        matches!(status, LEAD_WRITE | LEAD_SYNC) && self.pass(status, WAITING)
+    }
+
+    fn pass(&self, from: u32, to: u32) -> bool {
+        self.status.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Makes the calling thread the one to wake; a look at the fate must follow before it sleeps.
     pub(crate) fn wake_this_thread(&self) {
         self.inner.lock().wake = Wake::Thread(thread::current());
+    }
+
+    /// Whether a thread blocks on this cell, or is about to.
+    pub(crate) fn has_thread(&self) -> bool {
+        matches!(self.inner.lock().wake, Wake::Thread(_))
     }
 
     /// Makes a task the one to wake; a look at the fate must follow.
@@ -163,7 +174,11 @@ pub(crate) struct Call {
 impl Call {
     /// Publishes the new status and wakes whoever waits for it.
     pub(crate) fn ring(self) {
-        self.cell.status.store(self.status, Ordering::Release);
+        if self.status >= DONE {
+            self.cell.status.store(self.status, Ordering::Release);
+        } else if !self.cell.pass(WAITING, self.status) {
+            return;
+        }
         let mut inner = self.cell.inner.lock();
         let wake = match (&inner.wake, self.status < DONE) {
             // The thread stays the one to wake: it leads now and waits again afterwards.
