@@ -2,6 +2,9 @@
 
 pub mod clock;
 pub mod error;
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod journal;
 pub mod medium;
 pub mod position;
@@ -9,6 +12,8 @@ mod segment;
 #[allow(dead_code, unused_imports, reason = "the faces that use it come above it")]
 pub(crate) mod snapshot;
 pub(crate) mod sync;
+#[cfg(feature = "sim")]
+pub mod testing;
 
 pub use clock::Timestamp;
 pub use error::{Error, ErrorKind, Result};

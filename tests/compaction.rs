@@ -42,11 +42,11 @@ fn compaction_keeps_what_it_was_told_and_names_the_earliest_position() {
     let sim = Sim::new(2);
     let journal = filled(&sim, 300);
     let before = journal.status().segments;
-    assert!(before > 10, "{before} segments");
+    assert!(before >= 7, "{before} segments");
     let compacted = journal.compact(&Retention::forever()).expect("nothing to do");
     assert_eq!((compacted.horizon, compacted.segments_removed), (Position::START, 0));
     let compacted = journal.compact(&Retention::forever().bytes(64 * 1024)).expect("compacts");
-    assert!(compacted.segments_removed > 5, "{compacted:?}");
+    assert!(compacted.segments_removed > 1, "{compacted:?}");
     assert!(compacted.horizon.lsn > Lsn::ZERO);
     let kept = lsns(&journal);
     assert_eq!(kept, (compacted.horizon.lsn.get() + 1..=300).collect::<Vec<_>>());
@@ -104,4 +104,32 @@ fn a_damaged_snapshot_is_never_trusted_and_deleting_all_loses_nothing() {
     let journal = options().open_on(Arc::new(sim.clone())).expect("opens");
     assert_eq!(journal.report().replayed, 51);
     assert_eq!(lsns(&journal).len(), 51);
+}
+
+#[test]
+fn a_journal_snapshots_by_itself_and_close_waits_for_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = || Options::new().snapshot_every_bytes(Some(100_000));
+    let journal = options().open(directory.path()).expect("opens");
+    for _ in 0..300 {
+        journal.append([5; 1000]).expect("appends");
+    }
+    journal.close().expect("closes");
+    assert_eq!(journal.snapshot().expect_err("closed").kind(), &ErrorKind::Closed);
+    let reopened = options().open(directory.path()).expect("opens");
+    let snapshot = reopened.report().snapshot.expect("there is a snapshot");
+    assert!(snapshot.lsn.get() > 50, "{snapshot}");
+    assert_eq!(lsns(&reopened).len(), 300);
+}
+
+#[test]
+fn snapshots_are_thinned_out_and_the_newest_two_stay() {
+    let sim = Sim::new(8);
+    let journal = filled(&sim, 1);
+    for _ in 0..10 {
+        journal.append(b"x").expect("appends");
+        journal.snapshot().expect("snapshot");
+    }
+    let count = sim.files().iter().filter(|(name, _)| name.ends_with(".snap")).count();
+    assert!((2..=4).contains(&count), "{count} snapshots");
 }

@@ -139,3 +139,39 @@ fn the_quota_is_checked_before_a_byte_is_written_and_leaves_a_reserve() {
     journal.append([1; 200]).expect("there is room again");
     journal.close().expect("closes");
 }
+
+#[test]
+fn a_transaction_torn_across_a_roll_goes_whole_and_its_numbers_are_given_again() {
+    let sim = Sim::new(7);
+    let journal = inline().frame_bytes_max(4096).open_on(Arc::new(sim.clone())).expect("opens");
+    journal.append(b"before").expect("appends");
+    drop(journal);
+    let journal = inline().frame_bytes_max(4096).open_on(Arc::new(sim.clone())).expect("opens");
+    let start = sim.steps();
+    let large = (0..30).fold(Transaction::new(), |tx, index| tx.record(vec![index; 4000]));
+    journal.commit(&large, Durability::Synced).expect("commits");
+    let steps = sim.steps() - start;
+    drop(journal);
+    for cut_at in 1..=steps {
+        let sim = Sim::new(7);
+        let options = || inline().frame_bytes_max(4096);
+        options().open_on(Arc::new(sim.clone())).expect("opens").append(b"before").expect("appends");
+        let journal = options().open_on(Arc::new(sim.clone())).expect("opens");
+        sim.power_cut_at(sim.steps() + cut_at);
+        assert!(journal.commit(&large, Durability::Synced).is_err());
+        drop(journal);
+        for style in [Crash::LoseAll, Crash::KeepAll, Crash::Random(cut_at)] {
+            let after = sim.crash(style);
+            let journal = options().open_on(Arc::new(after.clone())).expect("opens after the crash");
+            let there = payloads(&journal);
+            assert!(there.len() == 1 || there.len() == 31, "{} records at step {cut_at}", there.len());
+            journal.append(b"after").expect("goes on");
+            drop(journal);
+            let again = options().open_on(Arc::new(after.crash(Crash::LoseAll))).expect("opens again");
+            assert_eq!(payloads(&again).len(), there.len() + 1);
+            again.append(b"and on").expect("goes on");
+            let third = options().open_on(Arc::new(after.crash(Crash::LoseAll)));
+            third.expect("opens a third time");
+        }
+    }
+}

@@ -83,8 +83,8 @@ struct Found {
 
 /// Opens all segments and puts them in order, up to damage, which is noted with the file's name. An error only if
 /// not even the first segment can be read.
-pub(crate) fn assemble(medium: &dyn Medium, id: JournalId, slot: &Slot) -> Result<Chain> {
-    let found = gather(medium, id)?;
+pub(crate) fn assemble(medium: &dyn Medium, access: Access, id: JournalId, slot: &Slot) -> Result<Chain> {
+    let found = gather(medium, access, id)?;
     let mut stretches = Vec::new();
     let first = found.segments.get(&slot.first_segment).filter(|first| first.birth.salt == slot.first_salt);
     let first = first.cloned().ok_or_else(|| found.missing(slot.first_segment))?;
@@ -115,7 +115,7 @@ pub(crate) fn assemble(medium: &dyn Medium, id: JournalId, slot: &Slot) -> Resul
     Ok(Chain { stretches, unused, newest_number: found.newest_number, link_epoch, damage })
 }
 
-fn gather(medium: &dyn Medium, id: JournalId) -> Result<Found> {
+fn gather(medium: &dyn Medium, access: Access, id: JournalId) -> Result<Found> {
     let mut found = Found {
         bad: BTreeMap::new(),
         segments: BTreeMap::new(),
@@ -128,7 +128,7 @@ fn gather(medium: &dyn Medium, id: JournalId) -> Result<Found> {
     for file_name in names {
         let FileName::Segment(number) = name::parse(&file_name) else { continue };
         found.newest_number = found.newest_number.max(number);
-        match admit(medium, &file_name, number, id) {
+        match admit(medium, access, &file_name, number, id) {
             Ok(Some(segment)) => {
                 if let Some((epoch, link)) = segment.link()? {
                     found.links.push((epoch, number, link));
@@ -146,9 +146,14 @@ fn gather(medium: &dyn Medium, id: JournalId) -> Result<Found> {
 }
 
 /// Opens one segment file and checks that it is what its name says. `None`: it was never used.
-fn admit(medium: &dyn Medium, file_name: &str, number: u64, id: JournalId) -> Result<Option<SegmentFile>> {
-    let file = medium.open(file_name, Access::Write).or_else(|_| medium.open(file_name, Access::Read));
-    let file = file.map_err(|error| Error::io("open", file_name, error))?;
+fn admit(
+    medium: &dyn Medium,
+    access: Access,
+    file_name: &str,
+    number: u64,
+    id: JournalId,
+) -> Result<Option<SegmentFile>> {
+    let file = medium.open(file_name, access).map_err(|error| Error::io("open", file_name, error))?;
     let length = file.len().map_err(|error| Error::io("stat", file_name, error))?;
     let segment = match SegmentFile::open(file.clone(), file_name.to_owned()) {
         Ok(segment) => segment,

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::Journal;
 use crate::journal::cursor::FrameCursor;
 use crate::journal::history::Leg;
-use crate::journal::options::FACE_RAW;
+use crate::journal::options::{Background, FACE_RAW};
 use crate::journal::spare::random_u64;
 use crate::journal::summary::{Summary, decode_own, encode_own};
+use crate::journal::{Journal, spawn};
 use crate::medium::name;
 use crate::position::{Lsn, Position};
 use crate::segment::frame::FrameHeader;
@@ -211,16 +211,62 @@ impl Journal {
         self.inner.upkeep.lock()
     }
 
+    /// Starts a snapshot beside the writers when enough was appended since the last one and none is being made.
+    /// Its error, if any, stays in the status and is returned by `close`.
+    pub(crate) fn snapshot_if_due(&self, make: impl FnOnce(&Journal) -> Result<Position> + Send + 'static) {
+        let options = self.opened_with();
+        let (Some(every), Background::Threads) = (options.snapshot_every_bytes, options.background) else {
+            return;
+        };
+        let Ok(core) = self.writer_core() else { return };
+        if core.sink().bytes_since_snapshot() < every || self.inner.upkeep.is_locked() {
+            return;
+        }
+        core.sink().begin_snapshot();
+        let journal = self.clone();
+        let started = spawn("everlog-snapshot", move || {
+            if let Err(error) = make(&journal)
+                && *error.kind() != ErrorKind::Closed
+            {
+                journal.note_trouble(error);
+            }
+        });
+        if let Err(error) = started {
+            self.note_trouble(error);
+        }
+    }
+
     /// Makes a snapshot at the durable end.
     pub(crate) fn make_snapshot(&self, maker: &mut dyn SnapshotMaker) -> Result<Position> {
         let _alone = self.inner.upkeep.lock();
-        self.fold_snapshots(maker, None)
+        let position = self.fold_snapshots(maker, None)?;
+        self.thin_out()?;
+        Ok(position)
+    }
+
+    /// Lets snapshots go that the ladder of the policy does not need: not every one is kept for ever.
+    fn thin_out(&self) -> Result<()> {
+        let medium = &**self.medium();
+        let lists: Vec<(SnapshotList, Trust)> = list::positions(medium)?
+            .into_iter()
+            .filter_map(|position| list::read(medium, position).ok())
+            .map(|list| (list, Trust::Verified))
+            .collect();
+        let decision = self.decide(&Retention::forever(), self.effective_now()?, &lists);
+        let mut unheard =
+            Compacted { horizon: self.horizon(), segments_removed: 0, bytes_freed: 0, snapshots_removed: 0 };
+        if !decision.drop.is_empty() {
+            self.drop_snapshots(&decision.drop, &mut unheard);
+        }
+        Ok(())
     }
 
     /// Folds from the newest usable snapshot to the durable end, leaving a snapshot there and, if asked for, one at
     /// the first whole transaction at or after `stop_at`.
     fn fold_snapshots(&self, maker: &mut dyn SnapshotMaker, stop_at: Option<Lsn>) -> Result<Position> {
         let core = self.writer_core()?;
+        self.check_open()?;
+        core.sink().begin_snapshot();
         let point = core.sink().proven();
         let through = point.position.lsn;
         let base = self.base_at(stop_at.unwrap_or(through), &|list| maker.accepts(list))?;
@@ -304,6 +350,7 @@ impl Journal {
         maker: &mut dyn SnapshotMaker,
     ) -> Result<Compacted> {
         let _alone = self.inner.upkeep.lock();
+        self.check_open()?;
         let now = self.effective_now()?;
         if let Some(target) = self.wanted_horizon(retention, now)? {
             self.fold_snapshots(maker, Some(target))?;

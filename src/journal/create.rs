@@ -21,12 +21,13 @@ pub(crate) enum Found {
     Journal(RootFile),
 }
 
-/// Looks at the directory without changing it.
-pub(crate) fn look(medium: &dyn Medium) -> Result<Found> {
+/// Looks at the directory without changing it. Who wants to write later asks for the right to now, so that a read-only
+/// place is told before anything is changed.
+pub(crate) fn look(medium: &dyn Medium, access: Access) -> Result<Found> {
     let names = medium.names().map_err(|error| Error::io("list", &medium.label(), error))?;
     let kinds: Vec<FileName> = names.iter().map(|name| name::parse(name)).collect();
     let root = match kinds.contains(&FileName::Root) {
-        true => Some(open_root(medium)),
+        true => Some(open_root(medium, access)),
         false => None,
     };
     match root {
@@ -57,8 +58,8 @@ pub(crate) fn look(medium: &dyn Medium) -> Result<Found> {
     }
 }
 
-fn open_root(medium: &dyn Medium) -> Result<RootFile> {
-    let file = medium.open(ROOT, Access::Write).or_else(|_| medium.open(ROOT, Access::Read));
+fn open_root(medium: &dyn Medium, access: Access) -> Result<RootFile> {
+    let file = medium.open(ROOT, access);
     RootFile::open(file.map_err(|error| Error::io("open", ROOT, error))?)
 }
 

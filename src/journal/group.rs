@@ -108,7 +108,8 @@ impl Group {
         }
     }
 
-    /// Adds a transaction whose records start at `first` and happened at `time`. It fits.
+    /// Adds a transaction whose records start at `first` and happened at `time`. It fits. One that spans frames begins a
+    /// frame of its own, also behind a clock record that joined with it.
     pub(crate) fn push(
         &mut self,
         records: &[NewRecord<'_>],
@@ -121,6 +122,12 @@ impl Group {
             self.start_draft(first, time);
         }
         self.ordinary |= records.iter().any(|record| record.kind == RecordKind::Event);
+        let bytes: usize = records.iter().map(NewRecord::encoded_bytes).sum();
+        let crowded = |draft: &Draft| draft.record_count > 0 && draft.body().len() + bytes > frame_bytes_max;
+        if self.drafts.last().is_some_and(crowded) {
+            self.spanning = true;
+            self.start_draft(first, time);
+        }
         let mut lsn = first;
         for (index, record) in records.iter().enumerate() {
             let view = record.view(time, index + 1 == records.len());

@@ -23,6 +23,7 @@ pub(crate) mod history;
 mod judge;
 mod keeper;
 pub(crate) mod lease;
+mod offload;
 mod open;
 pub(crate) mod options;
 mod recovery;
@@ -40,6 +41,7 @@ mod transaction;
 pub use crate::segment::record::RecordKind;
 pub use compaction::{Compacted, Retention};
 pub use cursor::{Cursor, Record};
+pub use offload::Offloaded;
 pub use options::{Background, Damaged, Options};
 pub use report::{Cut, Report};
 pub use ticket::{Durability, Receipt, Ticket};
@@ -278,7 +280,11 @@ impl Journal {
     /// durable even then.
     pub fn close(&self) -> Result<()> {
         match &self.inner.writer {
-            Some(writer) => writer.close(),
+            Some(writer) => {
+                // A snapshot or compaction under way ends first: nobody writes after the lease is given back.
+                let _alone = self.inner.upkeep.lock();
+                writer.close()
+            }
             None => Ok(()),
         }
     }
@@ -295,6 +301,20 @@ impl Journal {
 
     pub(crate) fn writer_core(&self) -> Result<&Arc<Core<Tail>>> {
         Ok(&self.writer()?.core)
+    }
+
+    /// Refuses work on files after the lease was given back.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        match self.writer()?.lease.lock().is_some() {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Closed, "the journal was closed").advise("open it again")),
+        }
+    }
+
+    pub(crate) fn note_trouble(&self, error: Error) {
+        if let Some(writer) = &self.inner.writer {
+            writer.bell.note(error);
+        }
     }
 
     fn writer(&self) -> Result<&Writer> {
@@ -392,13 +412,22 @@ impl Journal {
         Ok(self.receipt(&entered))
     }
 
+    /// Snapshots by itself where nobody else has to.
+    fn snapshot_raw_if_due(&self) {
+        if self.inner.options.face.kind == Some(options::FACE_RAW) {
+            self.snapshot_if_due(Journal::snapshot);
+        }
+    }
+
     pub(crate) fn commit_records(
         &self,
         records: &[NewRecord<'_>],
         durability: Durability,
     ) -> Result<Receipt> {
         let entered = self.enter(records, durability, Sitter::Thread, Patience::Wait)?;
-        self.complete(entered)
+        let receipt = self.complete(entered)?;
+        self.snapshot_raw_if_due();
+        Ok(receipt)
     }
 
     fn ticket(
@@ -408,6 +437,7 @@ impl Journal {
         patience: Patience,
     ) -> Result<Ticket> {
         let entered = self.enter(records, durability, Sitter::Ticket, patience)?;
+        self.snapshot_raw_if_due();
         self.ticket_for(entered)
     }
 
@@ -430,7 +460,7 @@ impl Writer {
         let clock_steps = Arc::new(AtomicU64::new(0));
         let stamper =
             WallStamper::new(Arc::clone(&options.clock), start.summary.time(), Arc::clone(&clock_steps));
-        let next_number = start.segment.birth.number + 1;
+        let next_number = spare::after(start.segment.birth.number)?;
         let id = root.lock().identity.id;
         let spares = Arc::new(spare::Spares::new(Arc::clone(medium), id, next_number));
         let bell = Arc::new(Bell::default());

@@ -14,7 +14,7 @@ use crate::journal::report::Report;
 use crate::journal::root::RootFile;
 use crate::journal::summary::{Summary, decode_own};
 use crate::journal::tail::TailStart;
-use crate::medium::{Lock, Medium};
+use crate::medium::{Access, Lock, Medium};
 use crate::position::Lsn;
 use crate::snapshot;
 
@@ -40,13 +40,13 @@ pub(crate) fn open(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opened
 
 fn open_for_writing(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opened> {
     // What cannot be a journal is refused before anything in it is touched.
-    let first_look = create::look(&**medium)?;
+    let first_look = create::look(&**medium, Access::Write)?;
     if matches!(first_look, Found::Nothing) && options.must_exist {
         return Err(nothing_there(&**medium));
     }
     let lease = lease::take(&**medium)?;
     let mut created = false;
-    let mut root = match create::look(&**medium)? {
+    let mut root = match create::look(&**medium, Access::Write)? {
         Found::Journal(root) => root,
         Found::Nothing => {
             created = true;
@@ -54,7 +54,7 @@ fn open_for_writing(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opene
         }
     };
     check_face(&root, &options.face)?;
-    let looked = read(medium, &root)?;
+    let looked = read(medium, Access::Write, &root)?;
     let (mut chain, replayed, mut report) = (looked.chain, looked.replayed, looked.report);
     check_version(&replayed.summary, &options.face)?;
     if let Some(damage) = chain.damage.clone().or(replayed.damage.clone()) {
@@ -89,6 +89,7 @@ fn fresh_start(chain: &Chain, replayed: Replayed) -> Result<TailStart> {
         summary: replayed.summary,
         live_bytes: tail.segment.birth.capacity,
         sealed: false,
+        bytes_since_snapshot: replayed.bytes,
     })
 }
 
@@ -108,12 +109,12 @@ fn open_read_only(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opened>
 }
 
 fn look_once(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opened> {
-    let root = match create::look(&**medium)? {
+    let root = match create::look(&**medium, Access::Read)? {
         Found::Journal(root) => root,
         Found::Nothing => return Err(nothing_there(&**medium)),
     };
     check_face(&root, &options.face)?;
-    let looked = read(medium, &root)?;
+    let looked = read(medium, Access::Read, &root)?;
     let (chain, replayed, mut report) = (looked.chain, looked.replayed, looked.report);
     check_version(&replayed.summary, &options.face)?;
     let verdict = judge(&replayed.evidence);
@@ -147,10 +148,10 @@ struct Looked {
 }
 
 /// Reads what opening has to check: birth headers, seals, links, the newest snapshot's list and all frames after it.
-fn read(medium: &Arc<dyn Medium>, root: &RootFile) -> Result<Looked> {
+fn read(medium: &Arc<dyn Medium>, access: Access, root: &RootFile) -> Result<Looked> {
     let mut flaws = root.flaws.clone();
     let (base, snapshot) = base(&**medium, root, &mut flaws)?;
-    let chain = chain::assemble(&**medium, root.identity.id, &root.slot)?;
+    let chain = chain::assemble(&**medium, access, root.identity.id, &root.slot)?;
     let replayed = replay::replay(&chain, &root.slot, base)?;
     let report = Report {
         position: replayed.summary.position(),

@@ -40,6 +40,7 @@ pub struct Options {
     pub(crate) read_only: bool,
     pub(crate) damaged: Damaged,
     pub(crate) background: Background,
+    pub(crate) snapshot_every_bytes: Option<u64>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) face: Face,
 }
@@ -108,6 +109,7 @@ impl Default for Options {
             read_only: false,
             damaged: Damaged::Refuse,
             background: Background::Threads,
+            snapshot_every_bytes: Some(64 * MIB),
             clock: Arc::new(SystemClock::new()),
             face: Face::raw(),
         }
@@ -197,6 +199,15 @@ impl Options {
     #[must_use]
     pub fn background(mut self, background: Background) -> Options {
         self.background = background;
+        self
+    }
+
+    /// Makes a snapshot beside the writers whenever about this many bytes were appended since the last one, so that
+    /// opening stays short; `None` leaves it to [`Journal::snapshot`]. 64 MiB by default; nothing happens by itself with
+    /// [`Background::Inline`].
+    #[must_use]
+    pub fn snapshot_every_bytes(mut self, bytes: Option<u64>) -> Options {
+        self.snapshot_every_bytes = bytes;
         self
     }
 

@@ -11,9 +11,9 @@ use crate::journal::replay::{Replayed, epoch_used};
 use crate::journal::report::Cut;
 use crate::journal::root::RootFile;
 use crate::journal::spare;
-use crate::journal::tail::TailStart;
+use crate::journal::tail::{TailStart, reserve_bytes};
 use crate::medium::name::{self, QUARANTINE};
-use crate::medium::{Medium, Presence, read_range, write_all};
+use crate::medium::{Access, Medium, Presence, read_range, write_all};
 use crate::position::Epoch;
 use crate::segment::checksum;
 use crate::segment::frame::{self, FrameHeader};
@@ -38,17 +38,19 @@ pub(crate) fn resume(chain: &Chain, root: &RootFile, replayed: Replayed) -> Resu
         summary: replayed.summary,
         live_bytes: live_bytes(&chain.stretches),
         sealed: true,
+        bytes_since_snapshot: replayed.bytes,
     })
 }
 
 /// Goes on in a fresh segment. Each step is durable before the next; a crash at any of them leaves the old history
 /// as it was (J7):
 ///
-/// 1. what is cut is kept aside;
-/// 2. a fresh segment is born and gets the whole frames above the last proven mark, from the memory in which they
+/// 1. the root is on the device, not only in the cache;
+/// 2. what is cut is kept aside;
+/// 3. a fresh segment is born and gets the whole frames above the last proven mark, from the memory in which they
 ///    were checked;
-/// 3. its link makes it live;
-/// 4. the root says so.
+/// 4. its link makes it live;
+/// 5. the root says so.
 pub(crate) fn mend(
     medium: &Arc<dyn Medium>,
     chain: &mut Chain,
@@ -58,12 +60,19 @@ pub(crate) fn mend(
 ) -> Result<(TailStart, Option<Cut>)> {
     let old_epoch = epoch_used(chain, &root.slot, &replayed);
     let epoch = next_epoch(chain, root, &replayed)?;
+    root.restate()?;
+    if root.slot.epoch() == Epoch::ZERO {
+        // The creation may have ended before the root's name was durable, and no segment may outlive its root.
+        medium.sync_names().map_err(|error| Error::io("sync of the directory", &medium.label(), error))?;
+    }
     let cut = set_aside(medium, chain, &replayed, old_epoch)?;
     let bytes_cut = cut.as_ref().map_or(0, |cut| cut.bytes);
     let room: u64 = replayed.kept.iter().map(|frame| frame::room(frame.body.len(), limits.aligned)).sum();
-    let capacity = limits.segment_capacity(live_bytes(&chain.stretches)).max(spare::capacity_for(room));
+    let capacity = limits
+        .segment_capacity(live_bytes(&chain.stretches))
+        .max(spare::capacity_for(room + reserve_bytes(limits.aligned)));
     // An unused segment may have the next number; numbers are never given twice while a file has them.
-    let number = chain.newest_number + 1;
+    let number = spare::after(chain.newest_number)?;
     let fresh = spare::make(&**medium, root.identity.id, number, capacity)?;
     chain.newest_number = number;
     let place = copy_frames(&fresh, &replayed, limits)?;
@@ -72,7 +81,7 @@ pub(crate) fn mend(
     let slot_place = SlotPlace { salt: fresh.birth.salt, epoch, last_lsn: last_kept };
     write_all(&*fresh.file, &fresh.name, &slot::encode_link(link, slot_place)?, LINK_OFFSET)?;
     fresh.file.sync().map_err(|error| Error::io("sync", &fresh.name, error))?;
-    root.write_slot(root.slot.raised(epoch, last_kept).moved_to(number))?;
+    root.write_slot(root.slot.mended(epoch, last_kept, number))?;
     splice(chain, &fresh, epoch, link, &replayed);
     let start = TailStart {
         segment: fresh,
@@ -81,6 +90,7 @@ pub(crate) fn mend(
         summary: replayed.summary,
         live_bytes: live_bytes(&chain.stretches),
         sealed: false,
+        bytes_since_snapshot: replayed.bytes,
     };
     Ok((start, cut))
 }
@@ -189,16 +199,16 @@ fn keep(medium: &Arc<dyn Medium>, stretch: &Stretch, offset: u64, bytes: u64) ->
     let wrap = |call: &'static str| move |error: io::Error| Error::io(call, QUARANTINE, error);
     let place = medium.child(QUARANTINE, Presence::CreateMissing).map_err(wrap("create"))?;
     medium.sync_names().map_err(wrap("sync of the directory"))?;
-    match place.create(&name) {
-        Ok(file) => {
-            write_all(&*file, &name, &content, 0)?;
-            file.sync().map_err(|error| Error::io("sync", &name, error))?;
-            place.sync_names().map_err(wrap("sync of the directory"))?;
-            thin_out(&*place, &name);
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(Error::io("create", &name, error)),
-    }
+    let file = match place.create(&name) {
+        // An earlier recovery may have got this far or a little further.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => place.open(&name, Access::Write),
+        created => created,
+    };
+    let file = file.map_err(|error| Error::io("create", &name, error))?;
+    write_all(&*file, &name, &content, 0)?;
+    file.sync().map_err(|error| Error::io("sync", &name, error))?;
+    place.sync_names().map_err(wrap("sync of the directory"))?;
+    thin_out(&*place, &name);
     Ok(Some(format!("{QUARANTINE}/{name}")))
 }
 
@@ -209,8 +219,7 @@ fn thin_out(place: &dyn Medium, newest: &str) {
     let mut count = 0;
     let newest_first = names.iter().filter(|name| *name != newest).rev();
     for name in std::iter::once(newest).chain(newest_first.map(String::as_str)) {
-        let length =
-            place.open(name, crate::medium::Access::Read).and_then(|file| file.len()).unwrap_or_default();
+        let length = place.open(name, Access::Read).and_then(|file| file.len()).unwrap_or_default();
         bytes += length;
         count += 1;
         if name != newest && (count > QUARANTINE_FILES_MAX || bytes > QUARANTINE_BYTES_MAX) {

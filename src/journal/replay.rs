@@ -46,6 +46,8 @@ pub(crate) struct Replayed {
     pub(crate) stop: &'static str,
     /// Records read.
     pub(crate) records: u64,
+    /// Bytes of their frames' bodies.
+    pub(crate) bytes: u64,
     /// The last record known to be durable.
     pub(crate) proven: Lsn,
     /// How many records of an unfinished transaction were dropped.
@@ -63,10 +65,13 @@ struct Walk<'a> {
     proven: Lsn,
     /// The summary before an unfinished transaction.
     before_open: Option<Summary>,
+    /// The epoch of an unfinished transaction: it cannot go on in another one.
+    open_epoch: Epoch,
     open_records: u64,
     after_seal: bool,
     next_lsn: Lsn,
     records: u64,
+    bytes: u64,
 }
 
 /// Reads everything after `base`, up to damage inside the history or to its end, which is for the judge.
@@ -84,10 +89,12 @@ pub(crate) fn replay(chain: &Chain, slot: &Slot, base: Summary) -> Result<Replay
         anchor: Junction { number: birth.number, salt: birth.salt, end: start.offset, sum: start.previous },
         proven: slot.floor().max(base_lsn),
         before_open: None,
+        open_epoch: Epoch::ZERO,
         open_records: 0,
         after_seal: false,
         next_lsn: stretches[0].first_lsn.unwrap_or(base_lsn.next()),
         records: 0,
+        bytes: 0,
     };
     if walk.next_lsn > base_lsn.next() {
         let what = "records after the base are missing";
@@ -123,6 +130,10 @@ impl Walk<'_> {
         let birth = segment.birth;
         let start = Place::start(&birth);
         if let Origin::Linked(epoch, link) = stretch.origin {
+            // A link continues the end of what was proven; the mark that proved it may lie behind it and be dead. Were
+            // these frames kept again, a second mending would give their numbers twice.
+            self.proven = self.proven.max(self.next_lsn.before());
+            self.settle();
             let known = self.slot.newest_segment == birth.number || self.slot.epoch() >= epoch;
             self.anchor = match known {
                 true => Junction {
@@ -168,8 +179,13 @@ impl Walk<'_> {
             return Ok(());
         }
         self.records += u64::from(header.record_count);
+        self.bytes += u64::from(header.body_bytes);
+        if self.before_open.is_some() && header.epoch != self.open_epoch {
+            return Err(reader.damage("transaction goes on in another epoch").at_lsn(header.first_lsn));
+        }
         if header.continues && self.before_open.is_none() {
             self.before_open = Some(self.summary.clone());
+            self.open_epoch = header.epoch;
             self.open_records = 0;
         }
         self.open_records += u64::from(header.record_count);
@@ -253,6 +269,7 @@ impl Walk<'_> {
             evidence,
             stop,
             records: self.records,
+            bytes: self.bytes,
             proven: self.proven,
             unfinished,
             damage: None,

@@ -30,7 +30,7 @@ const IDENTITY_MAGIC: [u8; 8] = *b"EVLGROOT";
 const SLOT_MAGIC: [u8; 8] = *b"EVLGSLOT";
 const BLOCK: u64 = PREAMBLE_BYTES as u64;
 const IDENTITY_OFFSETS: [u64; 2] = [0, BLOCK];
-const SLOT_OFFSETS: [u64; 2] = [2 * BLOCK, 3 * BLOCK];
+pub(crate) const SLOT_OFFSETS: [u64; 2] = [2 * BLOCK, 3 * BLOCK];
 const ID_OFFSET: usize = FIELDS_OFFSET;
 const IDENTITY_LENGTH_OFFSET: usize = 48;
 const SLOT_LENGTH_OFFSET: usize = FIELDS_OFFSET;
@@ -149,6 +149,14 @@ impl Slot {
         self
     }
 
+    /// The same after mending: the history now ends at `last_kept`, be that below the floor of before, which may have
+    /// counted the durable part of a transaction that was never finished.
+    #[must_use]
+    pub(crate) fn mended(self, epoch: Epoch, last_kept: Lsn, segment: u64) -> Slot {
+        let slot = Slot { floor: last_kept.get(), ..self };
+        slot.raised(epoch, last_kept).moved_to(segment)
+    }
+
     /// The same with frames now going to `segment`.
     #[must_use]
     pub(crate) fn moved_to(mut self, segment: u64) -> Slot {
@@ -198,12 +206,20 @@ impl Slot {
 pub(crate) struct RootFile {
     file: Arc<dyn MediumFile>,
     pub(crate) identity: Identity,
+    /// The identity as stored, with what a later minor version may have put there.
+    identity_block: Vec<u8>,
+    /// Whether one of its copies does not check.
+    identity_flawed: bool,
     /// What counts now.
     pub(crate) slot: Slot,
+    /// The same as stored.
+    slot_block: Vec<u8>,
     /// Where it stands.
     slot_index: usize,
     /// Copies that do not check, as messages; the other copy of each does.
     pub(crate) flaws: Vec<Error>,
+    /// Whether this session has written what it goes by, so that it is on the device and not only in the cache.
+    restated: bool,
 }
 
 impl RootFile {
@@ -217,7 +233,17 @@ impl RootFile {
         bytes.extend_from_slice(&slot_block);
         write_all(&*file, ROOT, &bytes, 0)?;
         file.sync().map_err(|error| Error::io("sync", ROOT, error))?;
-        Ok(RootFile { file, identity, slot, slot_index: 0, flaws: Vec::new() })
+        Ok(RootFile {
+            file,
+            identity,
+            identity_block,
+            identity_flawed: false,
+            slot,
+            slot_block,
+            slot_index: 0,
+            flaws: Vec::new(),
+            restated: true,
+        })
     }
 
     /// Reads a root file. One good copy of identity and slot is enough; the flaws of the others are noted.
@@ -227,32 +253,66 @@ impl RootFile {
         let cut = |offset: u64| &block(offset)[..block(offset).len().min(PREAMBLE_BYTES)];
         let mut flaws = Vec::new();
         let identities = IDENTITY_OFFSETS.map(|offset| Identity::decode(cut(offset), offset));
-        let identity = pick(identities, &mut flaws, |_| 0)?.1;
+        let (copy, identity) = pick(identities, &mut flaws, |_| 0)?;
+        let identity_block = cut(IDENTITY_OFFSETS[copy]).to_vec();
+        let identity_flawed = !flaws.is_empty();
         let slots = SLOT_OFFSETS.map(|offset| Slot::decode(cut(offset), offset));
         let (slot_index, slot) = pick(slots, &mut flaws, |slot| slot.sequence)?;
-        Ok(RootFile { file, identity, slot, slot_index, flaws })
+        Ok(RootFile {
+            file,
+            identity,
+            identity_block,
+            identity_flawed,
+            slot,
+            slot_block: cut(SLOT_OFFSETS[slot_index]).to_vec(),
+            slot_index,
+            flaws,
+            restated: false,
+        })
+    }
+
+    /// Writes what this session goes by once more, where it stands, and syncs it. A sync that failed earlier may have
+    /// left it in the cache alone: the device would then have nothing here, or an older slot than the one about to be
+    /// overwritten. Where the device has it, the bytes are the same, so that a torn write harms nothing.
+    pub(crate) fn restate(&mut self) -> Result<()> {
+        if self.restated {
+            return Ok(());
+        }
+        for offset in IDENTITY_OFFSETS {
+            write_all(&*self.file, ROOT, &self.identity_block, offset)?;
+        }
+        write_all(&*self.file, ROOT, &self.slot_block, SLOT_OFFSETS[self.slot_index])?;
+        self.file.sync().map_err(|error| Error::io("sync", ROOT, error))?;
+        self.restated = true;
+        Ok(())
     }
 
     /// Writes the next slot over the older one and syncs it. After an error the journal must be poisoned.
     pub(crate) fn write_slot(&mut self, slot: Slot) -> Result<()> {
+        self.restate()?;
         let slot = Slot { sequence: self.slot.sequence + 1, ..slot };
         let index = 1 - self.slot_index;
-        write_all(&*self.file, ROOT, &slot.encode()?, SLOT_OFFSETS[index])?;
+        let block = slot.encode()?;
+        write_all(&*self.file, ROOT, &block, SLOT_OFFSETS[index])?;
         self.file.sync().map_err(|error| Error::io("sync", ROOT, error))?;
         self.slot = slot;
+        self.slot_block = block;
         self.slot_index = index;
         Ok(())
     }
 
-    /// Writes the good identity over a copy that does not check.
+    /// Writes the good identity over a copy that does not check, byte for byte.
     pub(crate) fn mend_identity(&mut self) -> Result<()> {
-        let good = self.identity.encode()?;
+        if !self.identity_flawed {
+            return Ok(());
+        }
         for offset in IDENTITY_OFFSETS {
-            if read_range(&*self.file, ROOT, offset, BLOCK)? != good {
-                write_all(&*self.file, ROOT, &good, offset)?;
+            if read_range(&*self.file, ROOT, offset, BLOCK)? != self.identity_block {
+                write_all(&*self.file, ROOT, &self.identity_block, offset)?;
                 self.file.sync().map_err(|error| Error::io("sync", ROOT, error))?;
             }
         }
+        self.identity_flawed = false;
         Ok(())
     }
 }

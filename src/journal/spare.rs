@@ -1,15 +1,16 @@
 //! Segments made ready beside the writers: filled with zeros, born, synced, their names durable (J11).
 
+use std::io;
 use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::medium::name;
-use crate::medium::{Medium, write_all};
+use crate::medium::{Medium, MediumFile, write_all};
 use crate::segment::header::{Birth, JournalId};
 use crate::segment::reader::SegmentFile;
-use crate::segment::{BLOCK_BYTES, CAPACITY_MAX, CAPACITY_MIN, align_up};
+use crate::segment::{BLOCK_BYTES, CAPACITY_MAX, CAPACITY_MIN, FRAMES_OFFSET, align_up};
 
 const ZEROS_BYTES: usize = 1024 * 1024;
 static ZEROS: [u8; ZEROS_BYTES] = [0; ZEROS_BYTES];
@@ -61,11 +62,11 @@ impl Spares {
             return Ok(());
         }
         let Some(capacity) = state.wanted.take() else { return Ok(()) };
-        state.making = true;
         let number = state.next_number;
-        state.next_number += 1;
+        state.next_number = after(number)?;
+        state.making = true;
         drop(state);
-        let made = make(&*self.medium, self.journal_id, number, capacity);
+        let made = self.make(number, capacity);
         let mut state = self.state.lock();
         state.making = false;
         self.made.notify_all();
@@ -95,9 +96,23 @@ impl Spares {
             None => {}
         }
         let number = state.next_number;
-        state.next_number += 1;
+        state.next_number = after(number)?;
         drop(state);
-        make(&*self.medium, self.journal_id, number, capacity.max(needed))
+        self.make(number, capacity.max(needed))
+    }
+
+    /// Makes segment `number`, or a later one where a file that could not be removed stands in the way.
+    fn make(&self, mut number: u64, capacity: u64) -> Result<SegmentFile> {
+        loop {
+            match make(&*self.medium, self.journal_id, number, capacity) {
+                Err(error) if is_taken(&error) => {
+                    let mut state = self.state.lock();
+                    number = state.next_number;
+                    state.next_number = after(number)?;
+                }
+                made => return made,
+            }
+        }
     }
 
     /// Gives up the ready segment: the ballast on a full disk, and tidiness at close. Tells whether there was one.
@@ -128,7 +143,12 @@ impl Spares {
 
 /// The smallest capacity with room for frames of `room` bytes.
 pub(crate) fn capacity_for(room: u64) -> u64 {
-    align_up(room.saturating_add(CAPACITY_MIN), BLOCK_BYTES).clamp(CAPACITY_MIN, CAPACITY_MAX)
+    align_up(room.saturating_add(FRAMES_OFFSET + BLOCK_BYTES), BLOCK_BYTES).clamp(CAPACITY_MIN, CAPACITY_MAX)
+}
+
+fn is_taken(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::AlreadyExists)
 }
 
 /// Creates segment `number`: zeros, birth header, sync, names synced. A failed one is removed again.
@@ -139,8 +159,9 @@ pub(crate) fn make(
     capacity: u64,
 ) -> Result<SegmentFile> {
     let name = name::segment(number);
-    let birth = Birth { journal_id, number, salt: random_u64()?, capacity };
-    let made = fill(medium, &name, birth);
+    let birth = Birth::new(journal_id, number, random_u64()?, capacity);
+    let file = medium.create(&name).map_err(|error| Error::io("create", &name, error))?;
+    let made = fill(medium, file, &name, birth);
     if made.is_err() {
         // Nothing depends on it; a leftover is recognised and removed by the next opening.
         let _unneeded = medium.remove(&name);
@@ -148,8 +169,7 @@ pub(crate) fn make(
     made
 }
 
-fn fill(medium: &dyn Medium, name: &str, birth: Birth) -> Result<SegmentFile> {
-    let file = medium.create(name).map_err(|error| Error::io("create", name, error))?;
+fn fill(medium: &dyn Medium, file: Arc<dyn MediumFile>, name: &str, birth: Birth) -> Result<SegmentFile> {
     let mut offset = BLOCK_BYTES;
     while offset < birth.capacity {
         let count = usize::try_from(birth.capacity - offset).unwrap_or(usize::MAX).min(ZEROS_BYTES);
@@ -160,6 +180,14 @@ fn fill(medium: &dyn Medium, name: &str, birth: Birth) -> Result<SegmentFile> {
     file.sync().map_err(|error| Error::io("sync", name, error))?;
     medium.sync_names().map_err(|error| Error::io("sync of the directory", name, error))?;
     Ok(SegmentFile { file, name: name.to_owned(), birth })
+}
+
+/// The segment number after `number`.
+pub(crate) fn after(number: u64) -> Result<u64> {
+    number.checked_add(1).ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "the segment numbers of this journal are used up")
+            .advise("move a segment with an absurd number out of the directory if you put it there")
+    })
 }
 
 /// A random number from the system's generator.

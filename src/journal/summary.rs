@@ -17,13 +17,13 @@ const PAUSE_MICROS_MAX: u64 = 24 * 60 * 60 * 1_000_000;
 /// The longest name and the longest note of a pin.
 pub(crate) const PIN_TEXT_BYTES_MAX: usize = 1024;
 
-fn config() -> impl bincode::config::Config {
-    bincode::config::standard().with_little_endian().with_fixed_int_encoding().with_limit::<LIMIT>()
+fn config<const LIMIT_BYTES: usize>() -> impl bincode::config::Config {
+    bincode::config::standard().with_little_endian().with_fixed_int_encoding().with_limit::<LIMIT_BYTES>()
 }
 
 /// Encodes one of our own records; refuses what could not be read back.
 pub(crate) fn encode_own(value: impl Encode) -> Result<Vec<u8>> {
-    let bytes = bincode::encode_to_vec(value, config())
+    let bytes = bincode::encode_to_vec(value, config::<LIMIT>())
         .map_err(|error| Error::new(ErrorKind::Input, format!("cannot encode: {error}")))?;
     if bytes.len() > LIMIT {
         let kind = ErrorKind::TooLarge { actual: bytes.len() as u64, max: LIMIT as u64 };
@@ -32,9 +32,18 @@ pub(crate) fn encode_own(value: impl Encode) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Decodes one of our own records, whose checksum was verified.
+/// Decodes one of our own records, whose checksum was verified. Lengths in it are believed in proportion to its own,
+/// so that a few bytes do not take much memory (J13).
 pub(crate) fn decode_own<T: Decode<()>>(bytes: &[u8]) -> Result<T> {
-    match bincode::decode_from_slice(bytes, config()) {
+    const KIB: usize = 1024;
+    // What is decoded takes more memory than its bytes: a short text in a map about four times as much.
+    let decoded = match bytes.len() {
+        0..=4096 => bincode::decode_from_slice(bytes, config::<{ 16 * KIB }>()),
+        4097..=65_536 => bincode::decode_from_slice(bytes, config::<{ 256 * KIB }>()),
+        65_537..=1_048_576 => bincode::decode_from_slice(bytes, config::<{ 4096 * KIB }>()),
+        _ => bincode::decode_from_slice(bytes, config::<LIMIT>()),
+    };
+    match decoded {
         Ok((value, consumed)) if consumed == bytes.len() => Ok(value),
         Ok(_) => Err(Error::new(ErrorKind::Damaged, "own record has bytes left over")),
         Err(error) => Err(Error::new(ErrorKind::Damaged, format!("own record does not decode: {error}"))),

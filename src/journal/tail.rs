@@ -22,7 +22,9 @@ use crate::segment::reader::{Place, SegmentFile};
 use crate::segment::slot::{self, Extent, RollSeal, SlotPlace};
 
 /// Room kept at the end of a segment for a mark and a seal.
-const RESERVE_BYTES: u64 = 2 * frame::HEADER_BYTES as u64 + 2 * crate::segment::BLOCK_BYTES;
+pub(crate) const fn reserve_bytes(aligned: bool) -> u64 {
+    2 * frame::room(0, aligned)
+}
 
 /// Where a tail starts.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct TailStart {
     pub(crate) live_bytes: u64,
     /// Whether the last frame is the seal of a clean close.
     pub(crate) sealed: bool,
+    /// Bytes of the frames that opening replayed.
+    pub(crate) bytes_since_snapshot: u64,
 }
 
 /// The sink of the commit core.
@@ -47,10 +51,16 @@ pub(crate) struct Tail {
     history: Arc<History>,
     /// The bytes of the newest snapshot, for the quota.
     snapshot_bytes: AtomicU64,
+    /// Bytes appended since the newest snapshot was begun, about.
+    bytes_since_snapshot: AtomicU64,
     /// Wakes the keeper when there is something to prepare or to mark.
     bell: Arc<Bell>,
-    /// Locked for the time of a write, never for the time of a sync.
+    /// Locked for the time of a write, never for the time of a group's sync.
     end: Mutex<End>,
+    /// Held for the time of a sync, so that they come one after another; locked after `end` where both are. Once one
+    /// has failed none is tried again: the system tells a failure to one caller only, and the next sync would say yes
+    /// to bytes that the device has not got (J5).
+    syncing: Mutex<Option<Error>>,
 }
 
 #[derive(Debug)]
@@ -63,6 +73,8 @@ struct End {
     summary: Summary,
     /// The last record whose bytes were all written before a successful sync began.
     proven: Lsn,
+    /// The last record that ends a transaction.
+    whole: Lsn,
     /// The last end of a group that is durable.
     point: Proven,
     /// The highest mark that some frame carries.
@@ -115,6 +127,7 @@ impl Tail {
             epoch: start.epoch,
             extent: None,
             proven: start.summary.position().lsn,
+            whole: start.summary.position().lsn,
             point: Proven::of(&start.summary),
             // What recovery kept is proven; in a mended segment only a later frame will say so.
             marked: if start.sealed { start.summary.position().lsn } else { Lsn::ZERO },
@@ -130,8 +143,10 @@ impl Tail {
             root,
             history,
             snapshot_bytes: AtomicU64::new(0),
+            bytes_since_snapshot: AtomicU64::new(start.bytes_since_snapshot),
             bell,
             end: Mutex::new(end),
+            syncing: Mutex::new(None),
         };
         tail.want_spare(&tail.end.lock());
         tail
@@ -172,6 +187,16 @@ impl Tail {
         self.end.lock().live_bytes
     }
 
+    /// Bytes appended since the newest snapshot was begun, about.
+    pub(crate) fn bytes_since_snapshot(&self) -> u64 {
+        self.bytes_since_snapshot.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a snapshot was begun at the durable end.
+    pub(crate) fn begin_snapshot(&self) {
+        self.bytes_since_snapshot.store(0, Ordering::Relaxed);
+    }
+
     /// Notes how large the newest snapshot is.
     pub(crate) fn note_snapshot(&self, bytes: u64) {
         self.snapshot_bytes.store(bytes, Ordering::Relaxed);
@@ -207,7 +232,7 @@ impl Tail {
         let file = Arc::clone(&end.segment.file);
         let name = end.segment.name.clone();
         drop(end);
-        file.sync().map_err(|error| Error::io("sync", &name, error))
+        self.force(&*file, &name)
     }
 
     /// Seals after a drained close: everything is durable, then the seal, then the root says so.
@@ -217,7 +242,7 @@ impl Tail {
             return Ok(());
         }
         end.write_bare(FrameKind::Seal, &self.limits)?;
-        end.sync_now()?;
+        self.sync_now(&mut end)?;
         end.sealed = true;
         let mut root = self.root.lock();
         let slot = root.slot.raised(end.epoch, end.proven);
@@ -230,11 +255,12 @@ impl Tail {
         let total: u64 = rooms.clone().sum();
         let largest = rooms.max().unwrap_or(0);
         self.check_quota(&end, total, group.ordinary).map_err(WriteError::Refused)?;
+        let reserve = reserve_bytes(self.limits.aligned);
         let mut written = false;
         for draft in &mut group.drafts {
             let needed = frame::room(draft.body().len(), self.limits.aligned);
-            if end.room() < needed {
-                let next = self.spares.take(self.next_capacity(&end), largest);
+            if end.room(&self.limits) < needed {
+                let next = self.spares.take(self.next_capacity(&end), largest + reserve);
                 let next = next.map_err(|error| match written {
                     false => WriteError::Refused(full_or_same(error)),
                     true => WriteError::Failed(error),
@@ -243,6 +269,7 @@ impl Tail {
             }
             end.write_draft(draft, &self.limits).map_err(WriteError::Failed)?;
             self.history.pass(end.segment.birth.number, end.reading_place(), || draft.last_time);
+            self.bytes_since_snapshot.fetch_add(draft.bytes.len() as u64, Ordering::Relaxed);
             written = true;
         }
         Ok(())
@@ -252,12 +279,12 @@ impl Tail {
     /// two segments, so that a full journal can still be compacted, unpinned and rolled back.
     fn check_quota(&self, end: &End, total: u64, ordinary: bool) -> Result<()> {
         let Some(max) = self.limits.journal_bytes_max else { return Ok(()) };
-        if end.room() >= total {
+        if end.room(&self.limits) >= total {
             return Ok(());
         }
         let next = self.next_capacity(end);
         let snapshot = self.snapshot_bytes.load(Ordering::Relaxed);
-        let proposed = next.max(spare::capacity_for(total));
+        let proposed = next.max(spare::capacity_for(total + reserve_bytes(self.limits.aligned)));
         let reserve = if ordinary { snapshot + 2 * next } else { 0 };
         let current = end.live_bytes + snapshot;
         if current + proposed + reserve <= max {
@@ -273,7 +300,7 @@ impl Tail {
     /// Ends the active segment and goes on in `next`. Data first, then the roll seal, then the root: each durable
     /// before the next begins, so that no segment but the newest is ever unsynced.
     fn roll(&self, end: &mut End, next: SegmentFile) -> Result<()> {
-        end.sync_now()?;
+        self.sync_now(end)?;
         let last_lsn = end.summary.position().lsn;
         let nothing = Extent {
             first_lsn: last_lsn.next(),
@@ -287,14 +314,31 @@ impl Tail {
         let place = SlotPlace { salt: birth.salt, epoch: end.epoch, last_lsn };
         let bytes = slot::encode_roll_seal(seal, place, birth.capacity)?;
         write_all(&*end.segment.file, &end.segment.name, &bytes, end.segment.frames_end())?;
-        end.segment.file.sync().map_err(|error| Error::io("sync", &end.segment.name, error))?;
+        self.force(&*end.segment.file, &end.segment.name)?;
         let mut root = self.root.lock();
-        let slot: Slot = root.slot.raised(end.epoch, last_lsn).moved_to(next.birth.number);
+        // A transaction may go on in the next segment; what recovery would drop as unfinished must not be asked for.
+        let slot: Slot = root.slot.raised(end.epoch, end.whole).moved_to(next.birth.number);
         root.write_slot(slot)?;
         drop(root);
         self.history.roll(end.offset, next.clone(), last_lsn.next());
         end.enter(next);
         self.want_spare(end);
+        Ok(())
+    }
+
+    /// Forces `file` to the device, unless a sync has failed before.
+    fn force(&self, file: &dyn MediumFile, name: &str) -> Result<()> {
+        let mut failed = self.syncing.lock();
+        if let Some(error) = &*failed {
+            return Err(error.clone());
+        }
+        file.sync().map_err(|error| failed.insert(Error::io("sync", name, error)).clone())
+    }
+
+    fn sync_now(&self, end: &mut End) -> Result<()> {
+        self.force(&*end.segment.file, &end.segment.name)?;
+        end.proven = end.summary.position().lsn;
+        end.frames_unsynced = 0;
         Ok(())
     }
 
@@ -324,7 +368,7 @@ impl Sink for Tail {
         let frames = std::mem::take(&mut end.frames_unsynced);
         let unread = std::mem::take(&mut end.unread);
         drop(end);
-        file.sync().map_err(|error| Error::io("sync", &name, error))?;
+        self.force(&*file, &name)?;
         if !unread.is_empty() {
             self.compare(unread)?;
         }
@@ -343,8 +387,8 @@ impl Sink for Tail {
 }
 
 impl End {
-    fn room(&self) -> u64 {
-        (self.segment.frames_end() - self.offset).saturating_sub(RESERVE_BYTES)
+    fn room(&self, limits: &Limits) -> u64 {
+        (self.segment.frames_end() - self.offset).saturating_sub(reserve_bytes(limits.aligned))
     }
 
     /// Where a reader would stand now.
@@ -400,6 +444,9 @@ impl End {
                 bytes: draft.bytes.clone(),
             });
         }
+        if !draft.continues {
+            self.whole = header.next_lsn().before();
+        }
         self.frames_unsynced += 1;
         self.sealed = false;
         self.advance(&header, sum);
@@ -410,7 +457,7 @@ impl End {
     fn write_bare(&mut self, kind: FrameKind, limits: &Limits) -> Result<()> {
         let header = self.header(kind, limits);
         let needed = frame::room(0, limits.aligned);
-        let keep = if kind == FrameKind::Seal { 0 } else { RESERVE_BYTES / 2 };
+        let keep = if kind == FrameKind::Seal { 0 } else { needed };
         if self.segment.frames_end() - self.offset < needed + keep {
             // A mark that does not fit is given up: the roll seal will say the same.
             return match kind {
@@ -418,6 +465,7 @@ impl End {
                 _ => Ok(()),
             };
         }
+        self.sealed = false;
         let (bytes, sum) = header.encode(self.segment.birth.salt);
         write_all(&*self.segment.file, &self.segment.name, &bytes, self.offset)?;
         self.advance(&header, sum);
@@ -428,13 +476,6 @@ impl End {
         self.marked = self.marked.max(header.mark);
         self.previous = sum;
         self.offset = header.next_offset();
-    }
-
-    fn sync_now(&mut self) -> Result<()> {
-        self.segment.file.sync().map_err(|error| Error::io("sync", &self.segment.name, error))?;
-        self.proven = self.summary.position().lsn;
-        self.frames_unsynced = 0;
-        Ok(())
     }
 
     fn enter(&mut self, next: SegmentFile) {

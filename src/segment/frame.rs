@@ -1,4 +1,4 @@
-//! A frame: what one write puts down. A header with a checksum of its own, a body, a checksum per 64 KiB of body.
+//! A frame: what one write puts down. A header with a checksum of its own, a body, a checksum per 64 KiB of what follows it.
 //!
 //! # Format
 //!
@@ -20,7 +20,7 @@
 //! | 52 | 4 | header checksum: seeded, over bytes 0..52 |
 //! | 56 | 32 | chain, only with its flag |
 //! | 56 or 88 | … | body |
-//! | after the body | 4 each | checksum of each started 64 KiB of body, seeded with the offset of those bytes |
+//! | after the body | 4 each | checksum of each started 64 KiB of chain and body, seeded with the offset of those bytes |
 //!
 //! A seeded checksum is CRC-32 over salt (8), epoch (4), offset (8) and the bytes. The next frame starts at the next
 //! multiple of 8, or of 4096 with the flag *aligned*; what lies between means nothing.
@@ -34,7 +34,7 @@ use crate::segment::{BLOCK_BYTES, FRAME_ALIGN, align_up, field, put};
 pub(crate) const HEADER_BYTES: usize = 56;
 /// The size of the optional chain field.
 pub(crate) const CHAIN_BYTES: usize = 32;
-/// Each started stretch of this many body bytes has a checksum.
+/// Each started stretch of this many bytes behind the header, chain and body together, has a checksum.
 pub(crate) const CHECK_STRETCH: usize = 64 * 1024;
 const CHECK_BYTES: usize = 4;
 /// The largest body that is believed: a transaction's largest record and its surroundings.
@@ -52,6 +52,7 @@ const PREVIOUS_OFFSET: usize = 20;
 const FIRST_LSN_OFFSET: usize = 24;
 const MARK_OFFSET: usize = 32;
 const OWN_OFFSET: usize = 40;
+const RESERVED_OFFSET: usize = 48;
 const CHECKSUM_OFFSET: usize = 52;
 
 const FLAG_CONTINUES: u8 = 1;
@@ -75,7 +76,7 @@ pub(crate) enum FrameKind {
 }
 
 impl FrameKind {
-    fn from_byte(byte: u8) -> Option<FrameKind> {
+    pub(crate) fn from_byte(byte: u8) -> Option<FrameKind> {
         Some(match byte {
             1 => FrameKind::Data,
             2 => FrameKind::Mark,
@@ -86,7 +87,7 @@ impl FrameKind {
         })
     }
 
-    fn byte(self) -> u8 {
+    pub(crate) fn byte(self) -> u8 {
         match self {
             FrameKind::Data => 1,
             FrameKind::Mark => 2,
@@ -153,14 +154,11 @@ impl FrameHeader {
         if sum != checksum::at_place(Place { salt, epoch, offset }, &bytes[..CHECKSUM_OFFSET]) {
             return Ok(None);
         }
-        let flags = bytes[FLAGS_OFFSET];
-        let kind = FrameKind::from_byte(bytes[KIND_OFFSET]);
-        let plain = bytes[COMPRESSION_OFFSET] == 0 && bytes[ZERO_OFFSET] == 0 && flags & !FLAGS_KNOWN == 0;
-        let (Some(kind), true) = (kind, plain) else {
-            let what = "frame of an unknown kind, flag or compression";
+        let kind = known_kind(bytes).map_err(|what| {
             let error = Error::new(ErrorKind::NewerFormat, what).at_offset(offset);
-            return Err(error.advise("use a version of everlog that knows it; nothing was changed"));
-        };
+            error.advise("use a version of everlog that knows it; nothing was changed")
+        })?;
+        let flags = bytes[FLAGS_OFFSET];
         let header = FrameHeader {
             kind,
             continues: flags & FLAG_CONTINUES != 0,
@@ -190,7 +188,7 @@ impl FrameHeader {
 
     /// The frame's length: header, chain, body and checksums, without what follows to the next multiple.
     pub(crate) fn frame_bytes(&self) -> u64 {
-        self.body_start() as u64 + body_and_checks(self.body_bytes as usize) as u64
+        (HEADER_BYTES + with_checks(self.covered_bytes())) as u64
     }
 
     /// Where the next frame starts.
@@ -202,37 +200,56 @@ impl FrameHeader {
         Place { salt, epoch: self.epoch, offset: self.offset + within as u64 }
     }
 
-    /// Whether the body in `frame`, all bytes of this frame, matches its checksums.
+    /// The bytes between header and checksums: chain and body.
+    fn covered_bytes(&self) -> usize {
+        self.body_start() - HEADER_BYTES + self.body_bytes as usize
+    }
+
+    /// Whether chain and body in `frame`, all bytes of this frame, match their checksums.
     pub(crate) fn body_checks(&self, frame: &[u8], salt: u64) -> bool {
-        let start = self.body_start();
-        let end = start + self.body_bytes as usize;
+        let end = HEADER_BYTES + self.covered_bytes();
         let sums = frame[end..].chunks_exact(CHECK_BYTES);
-        frame[start..end].chunks(CHECK_STRETCH).enumerate().zip(sums).all(|((index, stretch), sum)| {
-            let place = self.place(salt, start + index * CHECK_STRETCH);
+        frame[HEADER_BYTES..end].chunks(CHECK_STRETCH).enumerate().zip(sums).all(|((index, stretch), sum)| {
+            let place = self.place(salt, HEADER_BYTES + index * CHECK_STRETCH);
             checksum::at_place(place, stretch) == field!(u32, sum, 0)
         })
     }
 }
 
-/// The bytes of a body together with its checksums.
-pub(crate) const fn body_and_checks(body_bytes: usize) -> usize {
-    body_bytes + body_bytes.div_ceil(CHECK_STRETCH) * CHECK_BYTES
+/// The kind of a header whose checksum is right, or what in it only a newer version can know.
+fn known_kind(bytes: &[u8]) -> Result<FrameKind, String> {
+    let flags = bytes[FLAGS_OFFSET] & !FLAGS_KNOWN;
+    if flags != 0 {
+        return Err(format!("frame flag {} is unknown", 1 << flags.trailing_zeros()));
+    }
+    if bytes[COMPRESSION_OFFSET] != 0 {
+        return Err(format!("compression {} of a frame is unknown", bytes[COMPRESSION_OFFSET]));
+    }
+    if bytes[ZERO_OFFSET] != 0 || field!(u32, bytes, RESERVED_OFFSET) != 0 {
+        return Err("a reserved field of a frame is in use".to_owned());
+    }
+    let byte = bytes[KIND_OFFSET];
+    FrameKind::from_byte(byte).ok_or_else(|| format!("frame kind {byte} is unknown"))
+}
+
+/// `bytes` of chain and body together with their checksums.
+const fn with_checks(bytes: usize) -> usize {
+    bytes + bytes.div_ceil(CHECK_STRETCH) * CHECK_BYTES
 }
 
 /// The room that a frame of `body_bytes` takes in a segment, at most.
 pub(crate) const fn room(body_bytes: usize, aligned: bool) -> u64 {
-    let raw = (HEADER_BYTES + CHAIN_BYTES + body_and_checks(body_bytes)) as u64;
+    let raw = (HEADER_BYTES + with_checks(CHAIN_BYTES + body_bytes)) as u64;
     align_up(raw, if aligned { BLOCK_BYTES } else { FRAME_ALIGN })
 }
 
-/// Completes a frame in `frame`, whose first [`HEADER_BYTES`] are free and whose body follows: writes the header,
+/// Completes a frame in `frame`, whose first [`HEADER_BYTES`] are free and whose chain, if any, and body follow: writes the header,
 /// adds the checksums, and returns the header's checksum.
 pub(crate) fn complete(frame: &mut Vec<u8>, header: &FrameHeader, salt: u64) -> u32 {
     let body_end = frame.len();
     let (head, sum) = header.encode(salt);
     frame[..HEADER_BYTES].copy_from_slice(&head);
-    let start = header.body_start();
-    let mut at = start;
+    let mut at = HEADER_BYTES;
     while at < body_end {
         let end = (at + CHECK_STRETCH).min(body_end);
         let check = checksum::at_place(header.place(salt, at), &frame[at..end]);
@@ -312,17 +329,44 @@ mod tests {
 
     #[test]
     fn a_record_of_fifty_bytes_costs_at_most_128_on_disk() {
-        assert!(align_up((HEADER_BYTES + body_and_checks(16 + 50)) as u64, FRAME_ALIGN) <= 128);
+        assert!(align_up((HEADER_BYTES + with_checks(16 + 50)) as u64, FRAME_ALIGN) <= 128);
     }
 
     #[test]
-    fn unknown_kinds_are_a_newer_format() {
-        let (mut bytes, header) = frame(b"body");
-        bytes[KIND_OFFSET] = 77;
-        let place = Place { salt: 42, epoch: header.epoch, offset: 8192 };
-        let sum = checksum::at_place(place, &bytes[..CHECKSUM_OFFSET]);
-        put!(bytes, CHECKSUM_OFFSET, sum);
-        let error = FrameHeader::decode(&bytes, 42, 8192).expect_err("unknown kind");
-        assert_eq!(error.kind(), &ErrorKind::NewerFormat);
+    fn what_is_unknown_is_a_newer_format_and_named() {
+        let unknown = [
+            (KIND_OFFSET, 77, "frame kind 77"),
+            (FLAGS_OFFSET, 0x28, "flag 8"),
+            (COMPRESSION_OFFSET, 3, "compression 3"),
+            (ZERO_OFFSET, 1, "reserved"),
+            (RESERVED_OFFSET + 3, 1, "reserved"),
+        ];
+        for (at, value, name) in unknown {
+            let (mut bytes, header) = frame(b"body");
+            bytes[at] = value;
+            let place = Place { salt: 42, epoch: header.epoch, offset: 8192 };
+            let sum = checksum::at_place(place, &bytes[..CHECKSUM_OFFSET]);
+            put!(bytes, CHECKSUM_OFFSET, sum);
+            let error = FrameHeader::decode(&bytes, 42, 8192).expect_err("unknown");
+            assert_eq!(error.kind(), &ErrorKind::NewerFormat);
+            assert!(error.what().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_chain_field_is_read_over_and_covered_by_the_checksums() {
+        for size in [4, CHECK_STRETCH - CHAIN_BYTES, CHECK_STRETCH - CHAIN_BYTES + 1] {
+            let header = FrameHeader { chain: true, ..header(size) };
+            let mut bytes = vec![0; HEADER_BYTES];
+            bytes.extend_from_slice(&[0xC4; CHAIN_BYTES]);
+            bytes.extend_from_slice(&vec![0xB0; size]);
+            complete(&mut bytes, &header, 42);
+            let (decoded, _) = FrameHeader::decode(&bytes, 42, 8192).expect("known").expect("valid");
+            assert_eq!((decoded, decoded.frame_bytes()), (header, bytes.len() as u64));
+            assert_eq!(bytes[decoded.body_start()..][..size], vec![0xB0; size]);
+            assert!(valid(&bytes, 8192));
+            bytes[HEADER_BYTES + 7] ^= 1;
+            assert!(!valid(&bytes, 8192), "the chain is covered");
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! | 0 | 8 | magic: `EVLGSEG\n` in a segment, `EVLGROOT` in the root file |
 //! | 8 | 2 | major version: another one is refused |
 //! | 10 | 2 | minor version: any is read |
-//! | 12 | 4 | zero |
+//! | 12 | 4 | written as zero, ignored |
 //! | 16 | 8 | required feature bits: an unknown one is refused by name |
 //! | 24 | 8 | optional feature bits: unknown ones are ignored |
 //! | 32 | 4060 | fields of the file's kind |
@@ -24,7 +24,8 @@
 //! | 56 | 8 | salt, random |
 //! | 64 | 8 | capacity in bytes: the length of the file |
 //!
-//! It is valid if and only if magic, checksum, version and required bits are right, in this order.
+//! It is valid if and only if magic, checksum, version and required bits are right, in this order, its number is not
+//! 0, and its capacity is a multiple of 4096 between 16 KiB and 1 TiB.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{BLOCK_BYTES, CAPACITY_MAX, CAPACITY_MIN, checksum, field, put};
@@ -105,10 +106,19 @@ pub(crate) struct Birth {
     pub(crate) salt: u64,
     /// The length of its file.
     pub(crate) capacity: u64,
+    /// Its checksum as stored, which also covers what a later minor version has in the header.
+    sum: u32,
 }
 
 impl Birth {
-    /// The header block as stored.
+    /// The birth of a segment that this version makes.
+    pub(crate) fn new(journal_id: JournalId, number: u64, salt: u64, capacity: u64) -> Birth {
+        let mut birth = Birth { journal_id, number, salt, capacity, sum: 0 };
+        birth.sum = field!(u32, birth.encode(), CHECKSUM_OFFSET);
+        birth
+    }
+
+    /// The header block as this version stores it.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut block = vec![0; PREAMBLE_BYTES];
         block[ID_OFFSET..ID_OFFSET + 16].copy_from_slice(&self.journal_id);
@@ -129,7 +139,11 @@ impl Birth {
             number: field!(u64, block, NUMBER_OFFSET),
             salt: field!(u64, block, SALT_OFFSET),
             capacity: field!(u64, block, CAPACITY_OFFSET),
+            sum: field!(u32, block, CHECKSUM_OFFSET),
         };
+        if birth.number == 0 {
+            return Err(Error::damaged(file, NUMBER_OFFSET as u64, "segments are numbered from 1"));
+        }
         if !(CAPACITY_MIN..=CAPACITY_MAX).contains(&birth.capacity) || birth.capacity % BLOCK_BYTES != 0 {
             return Err(Error::damaged(file, CAPACITY_OFFSET as u64, "capacity is out of range"));
         }
@@ -138,8 +152,7 @@ impl Birth {
 
     /// What stands for the previous checksum in the first frame of this segment.
     pub(crate) fn first_previous(&self) -> u32 {
-        let block = self.encode();
-        field!(u32, block, CHECKSUM_OFFSET)
+        self.sum
     }
 }
 
@@ -147,16 +160,18 @@ impl Birth {
 mod tests {
     use super::*;
 
-    const BIRTH: Birth = Birth { journal_id: [7; 16], number: 3, salt: 99, capacity: 65536 };
+    fn sample() -> Birth {
+        Birth::new([7; 16], 3, 99, 65536)
+    }
 
     #[test]
     fn a_birth_header_survives_a_round_trip() {
-        assert_eq!(Birth::decode(&BIRTH.encode(), "x").expect("valid"), BIRTH);
+        assert_eq!(Birth::decode(&sample().encode(), "x").expect("valid"), sample());
     }
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_an_error() {
-        let block = BIRTH.encode();
+        let block = sample().encode();
         for index in 0..block.len() {
             for bit in 0..8 {
                 let mut flipped = block.clone();
@@ -171,7 +186,7 @@ mod tests {
     #[test]
     fn magic_checksum_version_and_feature_bits_are_four_errors() {
         let resealed = |change: &dyn Fn(&mut Vec<u8>)| {
-            let mut block = BIRTH.encode();
+            let mut block = sample().encode();
             change(&mut block);
             let sum = checksum::plain(&block[..CHECKSUM_OFFSET]);
             put!(block, CHECKSUM_OFFSET, sum);
@@ -182,7 +197,9 @@ mod tests {
         assert!(message(resealed(&|block| block[MAJOR_OFFSET] = 2)).contains("version 2"));
         assert!(message(resealed(&|block| block[REQUIRED_OFFSET] = 8)).contains("feature bit 3"));
         assert!(resealed(&|block| block[REQUIRED_OFFSET + 8] = 8).is_ok(), "optional bits are ignored");
-        assert!(resealed(&|block| block[MINOR_OFFSET] = 9).is_ok(), "any minor version is read");
+        let minor = resealed(&|block| block[MINOR_OFFSET] = 9).expect("any minor version is read");
+        assert_ne!(minor.first_previous(), sample().first_previous(), "its frames continue its own checksum");
+        assert!(message(resealed(&|block| block[NUMBER_OFFSET] = 0)).contains("from 1"));
         assert!(message(resealed(&|block| block[CAPACITY_OFFSET] = 1)).contains("capacity"));
     }
 }

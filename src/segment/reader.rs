@@ -162,8 +162,12 @@ impl FrameReader {
 
     fn misfit(&self, header: &FrameHeader) -> Option<&'static str> {
         let out_of_place = matches!(header.kind, FrameKind::RollSeal | FrameKind::Link);
+        let has_records = header.record_count > 0;
+        let bare = header.body_bytes == 0 && !header.continues;
         if out_of_place {
             Some("frame stands outside its slot")
+        } else if has_records != (header.kind == FrameKind::Data) || !(has_records || bare) {
+            Some("frame of this kind cannot have this body")
         } else if header.previous != self.place.previous {
             Some("frame does not continue the one before it")
         } else if self.place.next_lsn.is_some_and(|next| next != header.first_lsn) {

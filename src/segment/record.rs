@@ -9,7 +9,7 @@
 //! | 5 | 1 | flags: 1 last of its transaction, 2 metadata, 4 key id |
 //! | 6 | 2 | version of the event's type |
 //! | 8 | 8 | time in microseconds since 1970 |
-//! | 16 | 4 | key id, only with its flag |
+//! | 16 | 4 | key id, only with its flag: what follows is encrypted, which this version refuses by name |
 //! | … | 2 + n | metadata: its length and bytes, only with its flag |
 //! | … | … | payload |
 
@@ -207,21 +207,28 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// Checks that a body holds exactly `count` records and ends its last transaction unless it `continues`.
+/// Checks that a body holds exactly `count` records, ends its last transaction unless it `continues`, and then ends
+/// none: a transaction that spans frames shares them with no other. A record under a key is an error that names it.
 pub(crate) fn check_body(body: &[u8], count: u32, continues: bool) -> Result<bool> {
     let mut seen = 0_u32;
-    let mut end = !continues;
+    let (mut end, mut ends) = (!continues, false);
     for record in Records::new(body) {
         match record {
             Ok(record) => {
                 seen += 1;
                 end = record.end;
+                ends |= record.end;
+                if let Some(key_id) = record.key_id {
+                    let what = format!("record is encrypted under key {key_id}");
+                    return Err(Error::new(ErrorKind::NewerFormat, what)
+                        .advise("use a version of everlog that knows keys; nothing was changed"));
+                }
             }
             Err(error) if *error.kind() == ErrorKind::Damaged => return Ok(false),
             Err(error) => return Err(error),
         }
     }
-    Ok(seen == count && end != continues)
+    Ok(seen == count && end != continues && !(continues && ends))
 }
 
 #[cfg(test)]
@@ -257,9 +264,28 @@ mod tests {
         }
         let read: Vec<_> = Records::new(&body).collect::<Result<_>>().expect("valid");
         assert_eq!(read, samples);
-        assert!(check_body(&body, 4, true).expect("known"));
-        assert!(!check_body(&body, 4, false).expect("known"), "the last transaction is open");
-        assert!(!check_body(&body, 3, true).expect("known"), "the count is wrong");
+    }
+
+    #[test]
+    fn a_body_is_checked_for_count_ends_and_keys() {
+        let body = |ends: &[bool]| {
+            let mut body = Vec::new();
+            ends.iter().for_each(|end| RecordView { end: *end, ..sample(None, None) }.encode(&mut body));
+            body
+        };
+        let check =
+            |ends: &[bool], count, continues| check_body(&body(ends), count, continues).expect("known");
+        assert!(check(&[true, false, true], 3, false));
+        assert!(check(&[false, false], 2, true));
+        assert!(!check(&[true, false], 2, false), "the last transaction is open");
+        assert!(!check(&[true, false], 2, true), "a spanning transaction shares its frames with no other");
+        assert!(!check(&[false, true], 2, true), "the transaction is over");
+        assert!(!check(&[true, true], 3, false), "the count is wrong");
+        let mut keyed = Vec::new();
+        sample(None, Some(9)).encode(&mut keyed);
+        let error = check_body(&keyed, 1, false).expect_err("key");
+        assert_eq!(error.kind(), &ErrorKind::NewerFormat);
+        assert!(error.what().contains("key 9"), "{error}");
     }
 
     #[test]

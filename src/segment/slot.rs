@@ -175,7 +175,8 @@ fn decode<T: Decode<()>>(
         return Ok(None);
     };
     let length = header.frame_bytes() as usize;
-    if header.kind != kind || length > slot.len() || !header.body_checks(&slot[..length], salt) {
+    let plain = header.record_count == 0 && !header.continues && header.previous == 0;
+    if header.kind != kind || !plain || length > slot.len() || !header.body_checks(&slot[..length], salt) {
         return Ok(None);
     }
     let body = &slot[header.body_start()..][..header.body_bytes as usize];

@@ -226,7 +226,7 @@ struct RunV1 {
     fingerprint: u32,
 }
 
-fn encode(name: &str, list: &SnapshotList) -> Result<Vec<u8>> {
+pub(crate) fn encode(name: &str, list: &SnapshotList) -> Result<Vec<u8>> {
     let front = BodyV1 {
         lsn: list.position.lsn.get(),
         epoch: list.position.epoch.get(),

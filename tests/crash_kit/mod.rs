@@ -1,0 +1,272 @@
+//! What the crash tests share: a workload with everything in it, and the check of what must hold after any crash.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+mod shim;
+
+use std::sync::Arc;
+
+use everlog::journal::{Background, Options};
+use everlog::medium::sim::Crash;
+use everlog::medium::{Medium, Sim};
+use everlog::testing::{Acked, Outcome, payloads};
+use everlog::{Durability, Error, ErrorKind, Journal, Transaction};
+
+pub use shim::{Lie, Shim};
+
+pub const KIB: u64 = 1024;
+/// What the check appends to see that the journal goes on.
+pub const PROBE: &[u8] = b"probe";
+
+/// Small segments and frames, no threads.
+pub fn options() -> Options {
+    Options::new().background(Background::Inline).segment_bytes(16 * KIB, 16 * KIB).frame_bytes_max(1024)
+}
+
+pub fn open(sim: &Sim) -> everlog::Result<Journal> {
+    options().open_on(Arc::new(sim.clone()))
+}
+
+pub fn open_on(medium: impl Medium + 'static) -> everlog::Result<Journal> {
+    options().open_on(Arc::new(medium))
+}
+
+/// What a run was promised.
+#[derive(Debug, Default)]
+pub struct Notes {
+    pub acked: Acked,
+    pub pins: Vec<String>,
+    /// Numbers the payloads.
+    next: u64,
+}
+
+impl Notes {
+    /// A payload that no other equals.
+    pub fn payload(&mut self, bytes: usize) -> Vec<u8> {
+        self.next += 1;
+        let mut payload = self.next.to_le_bytes().to_vec();
+        payload.resize(bytes.max(8), self.next as u8);
+        payload
+    }
+
+    pub fn append(&mut self, journal: &Journal, bytes: usize) -> Outcome {
+        let payload = self.payload(bytes);
+        self.acked.submit([payload.clone()]);
+        journal.append(payload)?;
+        self.acked.all_synced();
+        Ok(())
+    }
+
+    pub fn transaction(&mut self, count: usize, bytes: usize) -> Transaction {
+        let payloads: Vec<_> = (0..count).map(|_| self.payload(bytes)).collect();
+        self.acked.submit(payloads.clone());
+        payloads.into_iter().fold(Transaction::new(), |transaction, payload| transaction.record(payload))
+    }
+}
+
+/// One thing a workload does.
+pub enum Act {
+    /// Something with the journal.
+    Do(fn(&Journal, &mut Notes) -> Outcome),
+    /// A clean close, and the next owner.
+    Close,
+    /// A sync that fails, and the next owner in the same cache.
+    FailSync,
+    /// The process dies, and the next owner in the same cache.
+    Die,
+}
+
+/// Everything a journal of records can be put through. More acts are added by those who add more verbs.
+pub const ACTS: &[Act] = &[
+    Act::Do(appends),
+    Act::Do(buffered),
+    Act::Do(ticks),
+    Act::Do(tickets),
+    Act::Die,
+    Act::Do(transactions),
+    Act::Do(rolls),
+    Act::Close,
+    Act::Do(pins),
+    Act::Do(spanning),
+    Act::FailSync,
+    Act::Do(appends),
+    Act::FailSync,
+    Act::FailSync,
+    Act::Do(buffered_unwaited),
+    Act::Die,
+    Act::Do(spanning),
+    Act::Die,
+    Act::Do(ticks),
+    Act::Close,
+    Act::Close,
+    Act::Do(buffered_unwaited),
+];
+
+pub fn appends(journal: &Journal, notes: &mut Notes) -> Outcome {
+    (0..3).try_for_each(|index| notes.append(journal, 10 * index))
+}
+
+pub fn buffered(journal: &Journal, notes: &mut Notes) -> Outcome {
+    buffered_unwaited(journal, notes)?;
+    let transaction = notes.transaction(1, 20);
+    let receipt = journal.commit(&transaction, Durability::Buffered)?;
+    journal.wait(receipt.position)?;
+    notes.acked.all_synced();
+    Ok(())
+}
+
+pub fn buffered_unwaited(journal: &Journal, notes: &mut Notes) -> Outcome {
+    for index in 0..4 {
+        let transaction = notes.transaction(1 + index % 2, 150);
+        let receipt = journal.commit(&transaction, Durability::Buffered)?;
+        if receipt.durability == Durability::Synced {
+            notes.acked.all_synced();
+        }
+    }
+    Ok(())
+}
+
+pub fn tickets(journal: &Journal, notes: &mut Notes) -> Outcome {
+    let mut tickets = Vec::new();
+    for index in 0..4 {
+        let transaction = notes.transaction(1, 30);
+        let ticket = journal.submit(&transaction, Durability::Synced)?;
+        if index != 1 {
+            tickets.push(ticket);
+        }
+    }
+    for ticket in tickets {
+        ticket.wait()?;
+    }
+    notes.acked.all_synced();
+    Ok(())
+}
+
+pub fn transactions(journal: &Journal, notes: &mut Notes) -> Outcome {
+    for count in [2, 5] {
+        let transaction = notes.transaction(count, 40).meta("why");
+        journal.commit(&transaction, Durability::Synced)?;
+        notes.acked.all_synced();
+    }
+    Ok(())
+}
+
+pub fn rolls(journal: &Journal, notes: &mut Notes) -> Outcome {
+    (0..12).try_for_each(|_| notes.append(journal, 700))
+}
+
+/// A transaction over several frames and segments.
+pub fn spanning(journal: &Journal, notes: &mut Notes) -> Outcome {
+    let transaction = notes.transaction(9, 900);
+    journal.commit(&transaction, Durability::Synced)?;
+    notes.acked.all_synced();
+    notes.append(journal, 5)
+}
+
+pub fn pins(journal: &Journal, notes: &mut Notes) -> Outcome {
+    let name = format!("pin {}", notes.pins.len());
+    journal.pin(&name, journal.position(), "")?;
+    notes.pins.push(name);
+    Ok(())
+}
+
+pub fn ticks(journal: &Journal, _notes: &mut Notes) -> Outcome {
+    Ok(journal.tick()?)
+}
+
+/// Plays `acts`. When a call fails and the power is still there, the next owner opens the journal in the same cache,
+/// finds what it must, and goes on with the next act.
+pub fn play(sim: &Sim, notes: &mut Notes, acts: &[Act], lie: Lie) -> Outcome {
+    let (mut shim, mut journal) = next_owner(sim, notes, lie)?;
+    for act in acts {
+        let outcome = match act {
+            Act::Do(act) => act(&journal, notes),
+            Act::Close => journal.close().map_err(Into::into).and(Err("closed".into())),
+            Act::FailSync => {
+                sim.fail_next_sync();
+                notes.append(&journal, 50)
+            }
+            Act::Die => Err("died".into()),
+        };
+        if outcome.is_err() {
+            shim.die();
+            drop(journal);
+            if sim.power_lost() {
+                return outcome;
+            }
+            (shim, journal) = next_owner(sim, notes, lie)?;
+        }
+    }
+    shim.die();
+    Ok(())
+}
+
+/// Opens until no scripted fault hits the opening.
+fn next_owner(sim: &Sim, notes: &mut Notes, lie: Lie) -> Result<(Shim, Journal), Box<dyn std::error::Error>> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let shim = Shim::new(sim.clone(), lie);
+        match open_on(shim.clone()) {
+            Ok(journal) => {
+                let found = payloads(&journal)?;
+                if let Err(error) = notes.acked.reopened(&found)
+                    && lie == Lie::None
+                {
+                    panic!("the next owner finds less: {error}");
+                }
+                return Ok((shim, journal));
+            }
+            Err(error) => {
+                shim.die();
+                if sim.power_lost() || attempts > 3 {
+                    return Err(error.into());
+                }
+                if *error.kind() == ErrorKind::Damaged && lie == Lie::None {
+                    panic!("the next owner refuses: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// Opens what a crash left: everything promised is there, the journal goes on, and opening again finds the same.
+pub fn check(sim: &Sim, notes: &Notes) -> Outcome {
+    let found = recover(sim, notes)?;
+    for next in [sim.kill(), sim.crash(Crash::LoseAll)] {
+        let again = recover(&next, notes)?;
+        if again != found {
+            return Err(format!("J7: {} records, then {}", found.len(), again.len()).into());
+        }
+    }
+    let shim = Shim::new(sim.clone(), Lie::None);
+    let journal = open_on(shim.clone()).map_err(refused)?;
+    journal.append(PROBE)?;
+    shim.die();
+    drop(journal);
+    let mut left = found;
+    left.push(PROBE.to_vec());
+    let journal = open(&sim.crash(Crash::LoseAll)).map_err(refused)?;
+    match payloads(&journal)? == left {
+        true => Ok(()),
+        false => Err("J1: what was appended after the recovery is not there".into()),
+    }
+}
+
+/// Opens and dies; what was found.
+fn recover(sim: &Sim, notes: &Notes) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error>> {
+    let shim = Shim::new(sim.clone(), Lie::None);
+    let journal = open_on(shim.clone()).map_err(refused)?;
+    let found = payloads(&journal)?;
+    let probes = found.iter().rev().take_while(|payload| *payload == PROBE).count();
+    notes.acked.check(&found[..found.len() - probes])?;
+    let pins = journal.pins();
+    if let Some(lost) = notes.pins.iter().find(|name| pins.iter().all(|pin| pin.name != **name)) {
+        return Err(format!("J1: {lost:?} is gone").into());
+    }
+    shim.die();
+    Ok(found)
+}
+
+fn refused(error: Error) -> Box<dyn std::error::Error> {
+    format!("J6: a legal crash is refused: {error:?}").into()
+}
