@@ -368,6 +368,10 @@ fn ring(calls: Vec<Call>) {
     calls.into_iter().for_each(Call::ring);
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 #[path = "commit_tests.rs"]
 mod tests;
+
+#[cfg(all(test, loom))]
+#[path = "loom_tests.rs"]
+mod loom_tests;
