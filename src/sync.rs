@@ -12,6 +12,25 @@ mod real {
         condvar.wait(&mut guard);
         guard
     }
+
+    /// Where a thread sleeps until somebody wakes it. A call that comes before it sleeps is not lost.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Bed(thread::Thread);
+
+    impl Bed {
+        pub(crate) fn for_this_thread() -> Bed {
+            Bed(thread::current())
+        }
+
+        /// Only for the thread that it was made for. May return for no reason.
+        pub(crate) fn sleep(&self) {
+            thread::park();
+        }
+
+        pub(crate) fn wake(&self) {
+            self.0.unpark();
+        }
+    }
 }
 
 #[cfg(loom)]
@@ -38,6 +57,29 @@ mod real {
     /// Waits on `condvar` until notified; the guard is held again afterwards.
     pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         condvar.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Loom's own parking forgets a call that comes while the thread waits for a mutex.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Bed(Arc<(Mutex<bool>, Condvar)>);
+
+    impl Bed {
+        pub(crate) fn for_this_thread() -> Bed {
+            Bed(Arc::new((Mutex::new(false), Condvar::new())))
+        }
+
+        pub(crate) fn sleep(&self) {
+            let mut called = self.0.0.lock();
+            while !*called {
+                called = wait(&self.0.1, called);
+            }
+            *called = false;
+        }
+
+        pub(crate) fn wake(&self) {
+            *self.0.0.lock() = true;
+            self.0.1.notify_all();
+        }
     }
 }
 

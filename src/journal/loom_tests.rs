@@ -7,6 +7,7 @@
 use loom::sync::atomic::{AtomicBool, AtomicU64 as Counter};
 
 use super::*;
+use crate::sync::Bed;
 
 /// Counts what it is given; fails and refuses when told to.
 #[derive(Default)]
@@ -113,7 +114,7 @@ fn loom_two_committers_are_both_durable_on_return() {
 fn loom_three_committers_all_wake() {
     explore(|| {
         let (core, paper) = core();
-        let others = [(); 2].map(|()| beside(&core, |core| drop(commit(core, Need::Synced).expect("commits"))));
+        let others = [(); 2].map(|()| beside(&core, |core| assert!(commit(core, Need::Synced).is_ok())));
         commit(&core, Need::Synced).expect("commits");
         for other in others {
             other.join().expect("joins");
@@ -154,11 +155,11 @@ fn loom_two_who_wait_for_tickets_need_no_pump() {
 
 #[test]
 fn loom_a_polled_ticket_wakes_its_task() {
-    struct Task(loom::thread::Thread);
+    struct Task(Bed);
 
     impl std::task::Wake for Task {
         fn wake(self: std::sync::Arc<Self>) {
-            self.0.unpark();
+            self.0.wake();
         }
     }
 
@@ -166,13 +167,14 @@ fn loom_a_polled_ticket_wakes_its_task() {
         let (core, _paper) = core();
         let pump = beside(&core, |core| core.pump());
         let cell = submit(&core);
-        let waker = std::task::Waker::from(std::sync::Arc::new(Task(loom::thread::current())));
+        let bed = Bed::for_this_thread();
+        let waker = std::task::Waker::from(std::sync::Arc::new(Task(bed.clone())));
         loop {
             cell.wake_task(&waker);
             if cell.settled() {
                 break;
             }
-            loom::thread::park();
+            bed.sleep();
         }
         core.close().expect("drains");
         pump.join().expect("ends");
@@ -226,7 +228,7 @@ fn loom_the_barrier_beside_a_buffered_commit_returns_when_it_is_durable() {
         let (core, _paper) = core();
         commit(&core, Need::Synced).expect("commits");
         let pump = beside(&core, |core| core.pump());
-        let other = beside(&core, |core| drop(commit(core, Need::Written).expect("commits")));
+        let other = beside(&core, |core| assert!(commit(core, Need::Written).is_ok()));
         let lsn = commit(&core, Need::Written).expect("commits");
         core.wait_durable(lsn).expect("syncs");
         assert!(core.durable() >= lsn);

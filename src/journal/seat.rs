@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use crate::error::{Error, Result};
 use crate::position::Lsn;
-use crate::sync::{Arc, AtomicU32, Mutex, Ordering, thread};
+use crate::sync::{Arc, AtomicU32, Bed, Mutex, Ordering};
 
 /// Nothing decided yet.
 const WAITING: u32 = 0;
@@ -30,7 +30,7 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 enum Wake {
     Nobody,
-    Thread(thread::Thread),
+    Thread(Bed),
     Task(Waker),
 }
 
@@ -52,7 +52,7 @@ struct Inner {
 impl Cell {
     /// A cell for the calling thread, which will block in [`Cell::sleep`].
     pub(crate) fn for_this_thread() -> Arc<Cell> {
-        Cell::with(Wake::Thread(thread::current()))
+        Cell::with(Wake::Thread(Bed::for_this_thread()))
     }
 
     /// A cell that may be polled or waited for later.
@@ -95,7 +95,7 @@ impl Cell {
 
     /// Makes the calling thread the one to wake; a look at the fate must follow before it sleeps.
     pub(crate) fn wake_this_thread(&self) {
-        self.inner.lock().wake = Wake::Thread(thread::current());
+        self.inner.lock().wake = Wake::Thread(Bed::for_this_thread());
     }
 
     /// Whether a thread blocks on this cell, or is about to.
@@ -114,8 +114,13 @@ impl Cell {
 
     /// Blocks the calling thread until woken, perhaps for no reason.
     pub(crate) fn sleep(&self) {
-        if matches!(self.fate(), Fate::Waiting) {
-            thread::park();
+        let bed = match &self.inner.lock().wake {
+            Wake::Thread(bed) => bed.clone(),
+            // Settled meanwhile.
+            _ => return,
+        };
+        if self.status.load(Ordering::Acquire) == WAITING {
+            bed.sleep();
         }
     }
 }
@@ -182,13 +187,13 @@ impl Call {
         let mut inner = self.cell.inner.lock();
         let wake = match (&inner.wake, self.status < DONE) {
             // The thread stays the one to wake: it leads now and waits again afterwards.
-            (Wake::Thread(thread), true) => Wake::Thread(thread.clone()),
+            (Wake::Thread(bed), true) => Wake::Thread(bed.clone()),
             _ => std::mem::replace(&mut inner.wake, Wake::Nobody),
         };
         drop(inner);
         match wake {
             Wake::Nobody => {}
-            Wake::Thread(thread) => thread.unpark(),
+            Wake::Thread(bed) => bed.wake(),
             Wake::Task(waker) => waker.wake(),
         }
     }
