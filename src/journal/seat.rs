@@ -38,7 +38,8 @@ enum Wake {
 #[derive(Debug)]
 pub(crate) struct Cell {
     /// Written last when settling (release), read first when waiting (acquire). A call to lead only replaces
-    /// *waiting*: it may ring late, when somebody else's failure has already settled the seat.
+    /// *waiting*: it may ring late, when somebody else's failure has already settled the seat. Every change reads and
+    /// writes in one step, so that they have one order.
     status: AtomicU32,
     inner: Mutex<Inner>,
 }
@@ -180,7 +181,7 @@ impl Call {
     /// Publishes the new status and wakes whoever waits for it.
     pub(crate) fn ring(self) {
         if self.status >= DONE {
-            self.cell.status.store(self.status, Ordering::Release);
+            self.cell.status.swap(self.status, Ordering::AcqRel);
         } else if !self.cell.pass(WAITING, self.status) {
             return;
         }
