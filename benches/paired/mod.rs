@@ -1,11 +1,14 @@
 //! The raw floor of the disk, measured beside everlog in small alternating slices, and the table of ratios.
 
+#![allow(dead_code, reason = "each benchmark uses its part")]
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the time and makes files of its own")]
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+pub(crate) mod fill;
 
 /// The floor's file: written once, so that a sync has no new blocks to record.
 const FLOOR_FILE_BYTES: u64 = 64 * 1024 * 1024;
