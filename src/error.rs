@@ -86,12 +86,15 @@ pub enum ErrorKind {
     Absent,
     /// What the caller passed makes no sense; the message says why.
     Input,
-    /// The fold panicked on an event or refused it; the event is not in the log.
+    /// The fold panicked on an event: a new one is not in the log then; one of the log is named by its Lsn.
     Refused,
     /// Something moved since the preview was made; make a new one.
     Conflict,
     /// The queue is full right now; try again or use the waiting form.
     Busy,
+    /// A handle was called from inside its own closure or fold, which would wait for itself. Use what the closure
+    /// is given.
+    Reentered,
     /// The handle was closed.
     Closed,
     /// This platform or this kind of journal cannot do that; the message says why.
@@ -124,6 +127,7 @@ impl ErrorKind {
             ErrorKind::Refused => "refused",
             ErrorKind::Conflict => "conflict",
             ErrorKind::Busy => "busy",
+            ErrorKind::Reentered => "reentered",
             ErrorKind::Closed => "closed",
             ErrorKind::Unsupported => "unsupported",
             ErrorKind::Io => "io",

@@ -1,4 +1,4 @@
-//! Thin doors to the encoders and decoders of the format, for the fuzz targets and the tests of `docs/format.md`. Not API.
+//! Thin doors to the encoders and decoders of the format, for the fuzz targets and the tests of `docs/format.md`.
 
 use std::sync::Arc;
 

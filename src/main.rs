@@ -1,3 +1,5 @@
 //! The door of the `everlog` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    everlog::tool::main()
+}

@@ -1,5 +1,7 @@
 //! Snapshots and retention: the horizon moves only where it may, and everything inside the window stays readable.
 
+#![cfg(feature = "sim")]
+
 use std::sync::Arc;
 
 use everlog::journal::{Background, Options, Retention};

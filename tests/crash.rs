@@ -4,7 +4,8 @@
 
 mod crash_kit;
 
-use crash_kit::{ACTS, Lie, Notes, check, play};
+use crash_kit::{ACTS, COMPACTING, Lie, Notes, check, play};
+use everlog::medium::Sim;
 use everlog::medium::sim::Fault;
 use everlog::testing::Crashes;
 
@@ -13,30 +14,52 @@ fn seeds(usual: u64) -> u64 {
     std::env::var("EVERLOG_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
-fn all_acts(sim: &everlog::medium::Sim, notes: &mut Notes) -> everlog::testing::Outcome {
+fn all_acts(sim: &Sim, notes: &mut Notes) -> everlog::testing::Outcome {
     play(sim, notes, ACTS, Lie::None)
 }
 
 #[test]
 fn a_power_cut_at_every_step_and_another_during_recovery_lose_nothing_acknowledged() {
     for seed in 0..seeds(1) {
-        let tally = Crashes::new(seed).images(12).recoveries(4, 2).everywhere(all_acts, check);
+        let tally = Crashes::new(seed).images(10).recoveries(3, 1).everywhere(all_acts, check);
         println!("seed {seed}: {tally}");
         assert!(tally.states > 1000, "{tally}");
     }
 }
 
 #[test]
-fn an_error_at_every_step_loses_nothing_acknowledged_and_the_next_owner_goes_on() {
-    let kinds = [
-        Fault::Error(std::io::ErrorKind::Other),
-        Fault::ErrorPartly(std::io::ErrorKind::Other),
-        Fault::Error(std::io::ErrorKind::StorageFull),
-        Fault::Interrupted,
-        Fault::Short(1),
-    ];
-    for fault in kinds {
-        let tally = Crashes::new(3).fault(fault).images(4).recoveries(1, 1).everywhere(all_acts, check);
-        println!("{fault:?}: {tally}");
+fn a_power_cut_at_every_step_of_snapshots_and_compactions_loses_nothing_acknowledged() {
+    for seed in 0..seeds(1) {
+        let compacting = |sim: &Sim, notes: &mut Notes| play(sim, notes, COMPACTING, Lie::None);
+        let tally = Crashes::new(seed).images(8).recoveries(3, 1).everywhere(compacting, check);
+        println!("seed {seed}, compacting: {tally}");
+        assert!(tally.states > 1000, "{tally}");
     }
+}
+
+/// The workload goes on with the next owner after each error, so one crash afterwards is enough.
+fn error_everywhere(fault: Fault) {
+    let tally = Crashes::new(3).fault(fault).images(1).recoveries(1, 1).everywhere(all_acts, check);
+    println!("{fault:?}: {tally}");
+}
+
+#[test]
+fn an_error_at_every_step_loses_nothing_acknowledged_and_the_next_owner_goes_on() {
+    error_everywhere(Fault::Error(std::io::ErrorKind::Other));
+}
+
+#[test]
+fn a_sync_that_fails_in_part_at_every_step_loses_nothing_acknowledged() {
+    error_everywhere(Fault::ErrorPartly(std::io::ErrorKind::Other));
+}
+
+#[test]
+fn a_full_disk_at_every_step_loses_nothing_acknowledged() {
+    error_everywhere(Fault::Error(std::io::ErrorKind::StorageFull));
+}
+
+#[test]
+fn short_writes_and_interruptions_at_every_step_lose_nothing_acknowledged() {
+    error_everywhere(Fault::Short(1));
+    error_everywhere(Fault::Interrupted);
 }

@@ -1,5 +1,7 @@
 //! A journal on the real disk and on a simulated one: what goes in comes out, after every kind of ending.
 
+#![cfg(feature = "sim")]
+
 use std::sync::Arc;
 
 use everlog::journal::{Background, Options};

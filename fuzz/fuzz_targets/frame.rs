@@ -5,7 +5,7 @@
 use everlog::fuzzing;
 use libfuzzer_sys::fuzz_target;
 
-const SALT: u64 = 0x5a17;
+const SALT: u64 = 0x0123_4567_89ab_cdef;
 const OFFSET: u64 = 8192;
 
 fuzz_target!(|input: &[u8]| {

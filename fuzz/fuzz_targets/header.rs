@@ -5,8 +5,8 @@
 use everlog::fuzzing;
 use libfuzzer_sys::fuzz_target;
 
-const SALT: u64 = 0x5a17;
-const CAPACITY: u64 = 32 * 1024;
+const SALT: u64 = 0x0123_4567_89ab_cdef;
+const CAPACITY: u64 = 65_536;
 
 fuzz_target!(|input: &[u8]| {
     let Some((control, bytes)) = input.split_first() else { return };

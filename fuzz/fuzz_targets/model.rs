@@ -106,7 +106,10 @@ impl Run {
         let found: Vec<_> =
             self.journal.records().expect("a cursor").map(|record| record.expect("checks").payload).collect();
         assert!(found.len() >= self.synced, "{} of {} synced records are there", found.len(), self.synced);
-        assert!(found == self.records[..found.len().min(self.records.len())], "a prefix of what was handed in");
+        assert!(
+            found == self.records[..found.len().min(self.records.len())],
+            "a prefix of what was handed in"
+        );
         assert!(found.is_empty() || self.ends.contains(&found.len()), "a transaction is there in part");
         self.synced = found.len();
         self.records = found;

@@ -12,7 +12,7 @@ use everlog::medium::{Medium, Sim};
 use everlog::{ErrorKind, Journal};
 use libfuzzer_sys::fuzz_target;
 
-const SALT: u64 = 0x5a17;
+const SALT: u64 = 0x0123_4567_89ab_cdef;
 const CAPACITY: u64 = 32 * 1024;
 const ID: [u8; 16] = *b"journal of tests";
 const FIRST: &str = "0000000001.seg";

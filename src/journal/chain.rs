@@ -146,14 +146,20 @@ fn gather(medium: &dyn Medium, access: Access, id: JournalId) -> Result<Found> {
 }
 
 /// Opens one segment file and checks that it is what its name says. `None`: it was never used.
-fn admit(
+pub(crate) fn admit(
     medium: &dyn Medium,
     access: Access,
     file_name: &str,
     number: u64,
     id: JournalId,
 ) -> Result<Option<SegmentFile>> {
-    let file = medium.open(file_name, access).map_err(|error| Error::io("open", file_name, error))?;
+    let file = match medium.open(file_name, access) {
+        // A live writer removed it since its name was read; if it was needed the chain will miss it.
+        Err(error) if access == Access::Read && error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(None);
+        }
+        opened => opened.map_err(|error| Error::io("open", file_name, error))?,
+    };
     let length = file.len().map_err(|error| Error::io("stat", file_name, error))?;
     let segment = match SegmentFile::open(file.clone(), file_name.to_owned()) {
         Ok(segment) => segment,
@@ -242,6 +248,15 @@ fn check_newest(found: &Found, stretches: &[Stretch], slot: &Slot) -> Result<()>
     }
     if !found.segments.contains_key(&slot.newest_segment) {
         return Err(found.missing(slot.newest_segment));
+    }
+    if let Some(last) = stretches.last()
+        && last.ending == Ending::Open
+        && !last.segment.roll_slot_is_zero()?
+    {
+        let what = "the roll seal does not check, and the history goes on in a later segment";
+        return Err(
+            Error::damaged(&last.segment.name, last.segment.frames_end(), what).advise("run everlog verify")
+        );
     }
     let what = "nothing leads to this segment: a roll seal or link before it is damaged";
     Err(Error::damaged(name::segment(slot.newest_segment), 0, what).advise("run everlog verify"))

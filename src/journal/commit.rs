@@ -3,8 +3,8 @@
 //! A commit first takes its place in the order and a seat in the open group, without I/O. Then it waits for
 //! durability: a blocked thread among those seated is called upon to lead, writes the group, syncs, settles the seats
 //! and calls the next leader. When only tickets wait, the pump leads. While one group syncs the next fills; a group
-//! that wants a sync is written only after the previous sync returned. No timer: the disk sets the pace.
-//! This file is what a committing thread meets; what a leader does is in `lead`.
+//! that wants a sync is written only after the previous sync returned. No timer: the disk sets the pace. This file
+//! is what a committing thread meets; what a leader does is in `lead`.
 
 #[cfg(not(loom))]
 use std::time::Duration;
@@ -13,10 +13,15 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::group::{Group, NewRecord};
 use crate::journal::seat::{Call, Cell, Fate, Need, Seat};
+pub(crate) use crate::journal::seat::{Entered, Patience, Sitter};
 use crate::position::Lsn;
+use crate::segment::record::RecordKind;
 use crate::sync::{Arc, AtomicU32, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, wait};
 
 mod lead;
+mod reserve;
+
+pub(crate) use reserve::Reserved;
 
 /// Where groups go.
 pub(crate) trait Sink: Send + Sync {
@@ -41,32 +46,9 @@ pub(crate) trait Stamper: Send {
     /// The time for the next transaction, never before the last one, and a record to precede it when the clock
     /// stepped.
     fn stamp(&mut self) -> (Timestamp, Option<Vec<u8>>);
-}
 
-/// Whether to wait for room in the open group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    Wait,
-    Try,
-}
-
-/// Who will wait for a commit's fate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sitter {
-    /// The calling thread, at once.
-    Thread,
-    /// A ticket, some time or never.
-    Ticket,
-}
-
-/// A commit that has its place in the order.
-#[derive(Debug)]
-pub(crate) struct Entered {
-    pub(crate) first_lsn: Lsn,
-    pub(crate) last_lsn: Lsn,
-    pub(crate) time: Timestamp,
-    pub(crate) need: Need,
-    pub(crate) cell: Arc<Cell>,
+    /// The last records were not written, perhaps with the one that told of a step: it is to be told again.
+    fn take_back(&mut self) {}
 }
 
 /// The order and the group commit over a sink.
@@ -103,9 +85,9 @@ struct State {
     pump_write: bool,
     /// The pump is the one called upon to sync.
     pump_sync: bool,
-    /// Somebody runs [`Core::pump`]; otherwise a thread that waits for a ticket or for room does its work.
-    pump_lives: bool,
     pump_stops: bool,
+    /// Whether there is a pump; otherwise a thread that waits for a ticket or for room does its work.
+    pump_runs: bool,
     /// How many seats the last sync settled or found waiting: who may be expected in the next group.
     expected: usize,
     /// Being written.
@@ -119,6 +101,10 @@ struct State {
     closed: bool,
     /// How often a group was refused and its numbers were taken back.
     refusals: u64,
+    /// What the last refused group was refused with.
+    last_refusal: Option<Error>,
+    /// A step of the clock that the next transaction is to be preceded by.
+    clock_note: Option<Vec<u8>>,
     watchers: u32,
     waiting_for_room: u32,
 }
@@ -137,8 +123,8 @@ impl<S: Sink> Core<S> {
             syncing: false,
             pump_write: false,
             pump_sync: false,
-            pump_lives: false,
             pump_stops: false,
+            pump_runs: false,
             expected: 0,
             in_flight: Vec::new(),
             awaiting: Vec::new(),
@@ -146,6 +132,8 @@ impl<S: Sink> Core<S> {
             failure: None,
             closed: false,
             refusals: 0,
+            last_refusal: None,
+            clock_note: None,
             watchers: 0,
             waiting_for_room: 0,
         };
@@ -171,15 +159,20 @@ impl<S: Sink> Core<S> {
     ) -> Result<Entered> {
         let bytes = records.iter().map(NewRecord::encoded_bytes).sum();
         let mut state = self.wait_for_room(bytes, patience)?;
-        let (time, step) = state.stamper.stamp();
-        if let Some(step) = step {
-            let clock = NewRecord {
-                kind: crate::segment::record::RecordKind::Clock,
-                type_version: 0,
-                key_id: None,
-                meta: None,
-                payload: &step,
-            };
+        let time = state.stamp();
+        Ok(self.take_seat(state, records, time, need, sitter))
+    }
+
+    fn take_seat(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        records: &[NewRecord<'_>],
+        time: Timestamp,
+        need: Need,
+        sitter: Sitter,
+    ) -> Entered {
+        if let Some(step) = state.clock_note.take() {
+            let clock = NewRecord { kind: RecordKind::Clock, ..NewRecord::event(&step, 0) };
             self.join(&mut state, &[clock], time);
         }
         let first_lsn = self.join(&mut state, records, time);
@@ -193,9 +186,8 @@ impl<S: Sink> Core<S> {
         state.open.wants_sync |= need == Need::Synced;
         state.open.seats.push(seat);
         let calls = self.designate(&mut state);
-        drop(state);
-        ring(calls);
-        Ok(Entered { first_lsn, last_lsn, time, need, cell })
+        ring_unlocked(state, calls);
+        Entered { first_lsn, last_lsn, time, need, cell }
     }
 
     fn join(&self, state: &mut State, records: &[NewRecord<'_>], time: Timestamp) -> Lsn {
@@ -287,13 +279,19 @@ impl<S: Sink> Core<S> {
 
     /// Accepts nothing from now on, writes and syncs what was accepted, and stops the pump.
     pub(crate) fn close(&self) -> Result<()> {
-        let last = {
-            let mut state = self.state.lock();
-            state.closed = true;
-            self.room.notify_all();
-            state.next_lsn.before()
+        let drained = loop {
+            let (last, refusals) = {
+                let mut state = self.state.lock();
+                state.closed = true;
+                self.room.notify_all();
+                (state.next_lsn.before(), state.refusals)
+            };
+            let drained = self.wait_durable(last);
+            // A refusal takes numbers back, and the end may be another one now.
+            if drained.is_ok() || self.refusals() == refusals {
+                break drained;
+            }
         };
-        let drained = self.wait_durable(last);
         let mut state = self.state.lock();
         state.pump_stops = true;
         self.bell.notify_all();
@@ -317,11 +315,6 @@ impl<S: Sink> Core<S> {
     /// The last record that has a place in the order.
     pub(crate) fn latest(&self) -> Lsn {
         self.state.lock().next_lsn.before()
-    }
-
-    /// How often numbers were taken back.
-    pub(crate) fn refusals(&self) -> u64 {
-        self.state.lock().refusals
     }
 
     /// Why nothing is accepted, if so.
@@ -349,16 +342,6 @@ impl<S: Sink> Core<S> {
 }
 
 impl State {
-    fn check(&self) -> Result<()> {
-        if let Some(failure) = &self.failure {
-            Err(failure.poisoned())
-        } else if self.closed {
-            Err(Error::new(ErrorKind::Closed, "the journal was closed").advise("open it again"))
-        } else {
-            Ok(())
-        }
-    }
-
     fn take_open(&mut self) -> Group {
         std::mem::replace(&mut self.open, self.idle.take().unwrap_or_default())
     }
@@ -366,6 +349,11 @@ impl State {
 
 fn ring(calls: Vec<Call>) {
     calls.into_iter().for_each(Call::ring);
+}
+
+fn ring_unlocked(state: MutexGuard<'_, State>, calls: Vec<Call>) {
+    drop(state);
+    ring(calls);
 }
 
 #[cfg(all(test, not(loom)))]

@@ -1,4 +1,4 @@
-//! Group commit over a sink without files: order, sharing, refusal, failure, panic.
+//! Group commit over a sink without files: one order (J12), sharing, refusal, failure (J5), panic, the barrier (J4).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

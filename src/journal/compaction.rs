@@ -141,6 +141,18 @@ impl Journal {
         self.compact_with(retention, &mut Nothing)
     }
 
+    /// Up to which record [`Journal::compact`] would free segments now, if any. Changes nothing, and can be asked of a
+    /// journal that is open for reading only.
+    #[cfg(feature = "cli")]
+    pub(crate) fn compaction_target(&self, retention: &Retention) -> Result<Option<Lsn>> {
+        self.only_raw("compact")?;
+        let now = match self.writer_core() {
+            Ok(_) => self.effective_now()?,
+            Err(_) => self.with_summary(Summary::time),
+        };
+        self.wanted_horizon(retention, now)
+    }
+
     fn only_raw(&self, verb: &str) -> Result<()> {
         if self.identity().creation.face == FACE_RAW {
             return Ok(());

@@ -52,12 +52,14 @@ pub(crate) struct FrameCursor {
     /// The active segment's end, learnt when the cursor came to it.
     leg_end: Option<u64>,
     next_lsn: Lsn,
+    /// Where the reader has forgotten what it had read ahead and looked again.
+    looked_again_at: Option<u64>,
 }
 
 impl FrameCursor {
     /// Starts at the frame that holds `from`.
     pub(crate) fn new(history: Arc<History>, from: Lsn) -> FrameCursor {
-        FrameCursor { history, reader: None, leg_end: None, next_lsn: from }
+        FrameCursor { history, reader: None, leg_end: None, next_lsn: from, looked_again_at: None }
     }
 
     fn open(&mut self, leg: Leg) {
@@ -65,6 +67,7 @@ impl FrameCursor {
         let start = known.unwrap_or(Place::start(&leg.segment.birth));
         let end = leg.end.unwrap_or(leg.segment.frames_end());
         self.leg_end = leg.end;
+        self.looked_again_at = None;
         self.reader = Some(FrameReader::new(leg.segment, start, end));
     }
 
@@ -102,6 +105,10 @@ impl FrameCursor {
         let Some(reader) = &mut self.reader else { return Ok(()) };
         let number = reader.segment().birth.number;
         let here = reader.place().offset;
+        if let Some(leg) = self.history.leg_instead_of(number, self.next_lsn) {
+            self.open(leg);
+            return Ok(());
+        }
         let after = self.history.leg_after(number);
         if self.leg_end.is_none() && after.is_some() {
             // It was the active segment when the cursor came; now it has an end, and frames may have been added.
@@ -112,6 +119,12 @@ impl FrameCursor {
                 reader.extend(end);
                 return Ok(());
             }
+        }
+        if self.leg_end.is_none() && after.is_none() && self.looked_again_at != Some(here) {
+            // The record is written by now; what was read ahead may be older.
+            self.looked_again_at = Some(here);
+            reader.extend(u64::MAX);
+            return Ok(());
         }
         match (self.leg_end, after) {
             (Some(end), Some(next)) if here == end => {

@@ -13,14 +13,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::medium::{Lock, Medium};
 use crate::position::{Lsn, Position};
 
-mod chain;
+pub(crate) mod chain;
 pub(crate) mod commit;
 pub(crate) mod compaction;
 mod create;
 pub(crate) mod cursor;
 pub(crate) mod group;
 pub(crate) mod history;
-mod judge;
+pub(crate) mod judge;
 mod keeper;
 pub(crate) mod lease;
 mod offload;
@@ -31,7 +31,7 @@ mod replay;
 mod report;
 pub(crate) mod root;
 mod seat;
-mod spare;
+pub(crate) mod spare;
 mod stamp;
 pub(crate) mod summary;
 mod tail;
@@ -42,6 +42,7 @@ pub use crate::segment::record::RecordKind;
 pub use compaction::{Compacted, Retention};
 pub use cursor::{Cursor, Record};
 pub use offload::Offloaded;
+pub(crate) use offload::offload;
 pub use options::{Background, Damaged, Options};
 pub use report::{Cut, Report};
 pub use ticket::{Durability, Receipt, Ticket};
@@ -85,6 +86,8 @@ struct Inner {
 
 struct Writer {
     core: Arc<Core<Tail>>,
+    /// The epoch of all that this session writes.
+    epoch: crate::position::Epoch,
     bell: Arc<Bell>,
     clock_steps: Arc<AtomicU64>,
     pump: Mutex<Option<JoinHandle<()>>>,
@@ -265,9 +268,10 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// `Poisoned` after a failed write or sync.
+    /// `Poisoned` after a failed write or sync; `Closed`.
     pub fn tick(&self) -> Result<()> {
         let writer = self.writer()?;
+        self.check_open()?;
         keeper::tick(&writer.core, &writer.bell)
     }
 
@@ -303,8 +307,11 @@ impl Journal {
         Ok(&self.writer()?.core)
     }
 
-    /// Refuses work on files after the lease was given back.
+    /// Refuses work on files after the lease was given back, and after a failure (J5).
     pub(crate) fn check_open(&self) -> Result<()> {
+        if let Some(failure) = self.writer()?.core.failure() {
+            return Err(failure.poisoned());
+        }
         match self.writer()?.lease.lock().is_some() {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::Closed, "the journal was closed").advise("open it again")),
@@ -356,7 +363,13 @@ impl Journal {
 
     /// Refuses a position that was cut after a crash (rule 9).
     pub(crate) fn check_branch(&self, position: Position) -> Result<()> {
-        let common = self.with_summary(|summary| summary.common(position));
+        let common = self.with_summary(|summary| match &self.inner.writer {
+            // Beyond the end in an earlier life: it was cut, also when nothing has taken its number yet.
+            Some(writer) if position.lsn > summary.position().lsn && position.epoch < writer.epoch => {
+                summary.position()
+            }
+            _ => summary.common(position),
+        });
         if common == position {
             return Ok(());
         }
@@ -383,10 +396,7 @@ impl Journal {
     ) -> Result<Entered> {
         let writer = self.writer()?;
         transaction::check_sizes(records, &self.inner.options.limits)?;
-        let need = match durability {
-            Durability::Synced => Need::Synced,
-            Durability::Buffered => Need::Written,
-        };
+        let need = durability.need();
         if sitter == Sitter::Ticket || need == Need::Written {
             writer.ensure_pump(self.inner.options.background);
         }
@@ -394,7 +404,7 @@ impl Journal {
     }
 
     pub(crate) fn receipt(&self, entered: &Entered) -> Receipt {
-        let epoch = self.inner.writer.as_ref().map(|writer| writer.epoch()).unwrap_or_default();
+        let epoch = self.inner.writer.as_ref().map(|writer| writer.epoch).unwrap_or_default();
         Receipt {
             position: Position::new(epoch, entered.last_lsn),
             first_lsn: entered.first_lsn,
@@ -457,6 +467,7 @@ impl Writer {
         lease: Box<dyn Lock>,
     ) -> Result<Writer> {
         let last = start.summary.position().lsn;
+        let epoch = start.epoch;
         let clock_steps = Arc::new(AtomicU64::new(0));
         let stamper =
             WallStamper::new(Arc::clone(&options.clock), start.summary.time(), Arc::clone(&clock_steps));
@@ -476,6 +487,7 @@ impl Writer {
         let core = Arc::new(Core::new(tail, last, Box::new(stamper), frame_bytes_max));
         let writer = Writer {
             core,
+            epoch,
             bell,
             clock_steps,
             pump: Mutex::new(None),
@@ -488,10 +500,6 @@ impl Writer {
             writer.bell.ring();
         }
         Ok(writer)
-    }
-
-    fn epoch(&self) -> crate::position::Epoch {
-        self.core.sink().epoch()
     }
 
     fn ensure_pump(&self, background: Background) {

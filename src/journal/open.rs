@@ -47,7 +47,7 @@ fn open_for_writing(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opene
     let lease = lease::take(&**medium)?;
     let mut created = false;
     let mut root = match create::look(&**medium, Access::Write)? {
-        Found::Journal(root) => root,
+        Found::Journal(root) => *root,
         Found::Nothing => {
             created = true;
             create::create(medium, options, options.clock.wall())?
@@ -103,6 +103,7 @@ fn open_read_only(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opened>
             Err(error) if *error.kind() == ErrorKind::Damaged && looks < LOOKS_MAX => {
                 std::thread::yield_now()
             }
+            Ok(opened) if opened.report.damage.is_some() && looks < LOOKS_MAX => std::thread::yield_now(),
             opened => return opened,
         }
     }
@@ -110,7 +111,7 @@ fn open_read_only(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opened>
 
 fn look_once(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opened> {
     let root = match create::look(&**medium, Access::Read)? {
-        Found::Journal(root) => root,
+        Found::Journal(root) => *root,
         Found::Nothing => return Err(nothing_there(&**medium)),
     };
     check_face(&root, &options.face)?;

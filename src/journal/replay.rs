@@ -48,8 +48,6 @@ pub(crate) struct Replayed {
     pub(crate) records: u64,
     /// Bytes of their frames' bodies.
     pub(crate) bytes: u64,
-    /// The last record known to be durable.
-    pub(crate) proven: Lsn,
     /// How many records of an unfinished transaction were dropped.
     pub(crate) unfinished: u64,
     /// Damage inside the history: what is here is the whole prefix before it.
@@ -150,7 +148,15 @@ impl Walk<'_> {
         loop {
             match reader.step()? {
                 Step::Frame(header) => self.frame(&reader, &header, stretch)?,
-                stop => return self.stopped(&reader, stop, stretch),
+                stop => {
+                    let found = self.stopped(&reader, stop, stretch)?;
+                    // Beside a live writer the frame may have come after this look and before that at what follows.
+                    let vouched = found.2.sealed || found.2.mark >= self.next_lsn;
+                    match if vouched { reader.step()? } else { stop } {
+                        Step::Frame(header) => self.frame(&reader, &header, stretch)?,
+                        _ => return Ok(found),
+                    }
+                }
             }
         }
     }
@@ -270,7 +276,6 @@ impl Walk<'_> {
             stop,
             records: self.records,
             bytes: self.bytes,
-            proven: self.proven,
             unfinished,
             damage: None,
         }

@@ -317,6 +317,28 @@ impl RootFile {
     }
 }
 
+/// What stands in a root file, each copy judged by itself: for those who report every fault.
+#[cfg(feature = "cli")]
+#[derive(Debug)]
+pub(crate) struct Copies {
+    pub(crate) identities: [Result<Identity>; 2],
+    pub(crate) slots: [Result<Slot>; 2],
+}
+
+#[cfg(feature = "cli")]
+impl Copies {
+    /// Reads all four blocks.
+    pub(crate) fn read(file: &dyn MediumFile) -> Result<Copies> {
+        let bytes = read_range(file, ROOT, 0, 4 * BLOCK)?;
+        let block = |offset: u64| bytes.get(offset as usize..).unwrap_or_default();
+        let cut = |offset: u64| &block(offset)[..block(offset).len().min(PREAMBLE_BYTES)];
+        Ok(Copies {
+            identities: IDENTITY_OFFSETS.map(|offset| Identity::decode(cut(offset), offset)),
+            slots: SLOT_OFFSETS.map(|offset| Slot::decode(cut(offset), offset)),
+        })
+    }
+}
+
 /// Picks the best of two copies; an error only if both are bad, or one is of a newer format.
 fn pick<T>(copies: [Result<T>; 2], flaws: &mut Vec<Error>, rank: impl Fn(&T) -> u64) -> Result<(usize, T)> {
     let mut best: Option<(usize, T)> = None;

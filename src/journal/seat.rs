@@ -2,6 +2,7 @@
 
 use std::task::Waker;
 
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::position::Lsn;
 use crate::sync::{Arc, AtomicU32, Bed, Mutex, Ordering};
@@ -37,10 +38,11 @@ enum Wake {
 /// Shared by the one who waits and the one who settles. Settled exactly once.
 #[derive(Debug)]
 pub(crate) struct Cell {
-    /// Written last when settling (release), read first when waiting (acquire). A call to lead only replaces
-    /// *waiting*: it may ring late, when somebody else's failure has already settled the seat. Every change reads and
-    /// writes in one step, so that they have one order.
+    /// Written last when settling (release), read first when waiting (acquire). Every change after the first reads
+    /// and writes in one step, so that all have one order.
     status: AtomicU32,
+    /// Not zero when a thread waits or will.
+    sat: AtomicU32,
     inner: Mutex<Inner>,
 }
 
@@ -62,8 +64,9 @@ impl Cell {
     }
 
     fn with(wake: Wake) -> Arc<Cell> {
+        let sat = AtomicU32::new(u32::from(matches!(wake, Wake::Thread(_))));
         let inner = Mutex::new(Inner { error: None, wake });
-        Arc::new(Cell { status: AtomicU32::new(WAITING), inner })
+        Arc::new(Cell { status: AtomicU32::new(WAITING), sat, inner })
     }
 
     pub(crate) fn fate(&self) -> Fate {
@@ -84,24 +87,22 @@ impl Cell {
         self.status.load(Ordering::Acquire) >= DONE
     }
 
-    /// Takes up a call to lead; `false` if the outcome came first.
+    /// Takes up the call to lead; `false` if it was settled meanwhile, because the journal failed.
     pub(crate) fn take_the_lead(&self) -> bool {
-        let status = self.status.load(Ordering::Acquire);
-        matches!(status, LEAD_WRITE | LEAD_SYNC) && self.pass(status, WAITING)
-    }
-
-    fn pass(&self, from: u32, to: u32) -> bool {
-        self.status.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        let call = self.status.load(Ordering::Acquire);
+        matches!(call, LEAD_WRITE | LEAD_SYNC)
+            && self.status.compare_exchange(call, WAITING, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Makes the calling thread the one to wake; a look at the fate must follow before it sleeps.
     pub(crate) fn wake_this_thread(&self) {
         self.inner.lock().wake = Wake::Thread(Bed::for_this_thread());
+        self.sat.store(1, Ordering::Release);
     }
 
     /// Whether a thread blocks on this cell, or is about to.
     pub(crate) fn has_thread(&self) -> bool {
-        matches!(self.inner.lock().wake, Wake::Thread(_))
+        self.sat.load(Ordering::Acquire) != 0
     }
 
     /// Makes a task the one to wake; a look at the fate must follow.
@@ -133,6 +134,32 @@ pub(crate) enum Need {
     Written,
     /// That a sync covers them.
     Synced,
+}
+
+/// Whether to wait for room in the open group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Wait,
+    Try,
+}
+
+/// Who will wait for a commit's fate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sitter {
+    /// The calling thread, at once.
+    Thread,
+    /// A ticket, some time or never.
+    Ticket,
+}
+
+/// A commit that has its place in the order.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    pub(crate) first_lsn: Lsn,
+    pub(crate) last_lsn: Lsn,
+    pub(crate) time: Timestamp,
+    pub(crate) need: Need,
+    pub(crate) cell: Arc<Cell>,
 }
 
 /// One commit in a group.
@@ -178,12 +205,16 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Publishes the new status and wakes whoever waits for it.
+    /// Publishes the new status and wakes whoever waits for it. A call to lead that comes late does not unsettle: it
+    /// rings outside the lock, and the journal may have failed in between.
     pub(crate) fn ring(self) {
         if self.status >= DONE {
             self.cell.status.swap(self.status, Ordering::AcqRel);
-        } else if !self.cell.pass(WAITING, self.status) {
-            return;
+        } else {
+            let status = &self.cell.status;
+            if status.compare_exchange(WAITING, self.status, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                return;
+            }
         }
         let mut inner = self.cell.inner.lock();
         let wake = match (&inner.wake, self.status < DONE) {

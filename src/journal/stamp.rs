@@ -18,6 +18,8 @@ pub(crate) struct WallStamper {
     last: Timestamp,
     wall: Timestamp,
     elapsed: Duration,
+    /// Wall and elapsed time before the last step.
+    before: (Timestamp, Duration),
     /// How many steps were noticed; shared with the status.
     steps: Arc<AtomicU64>,
 }
@@ -26,7 +28,7 @@ impl WallStamper {
     /// Continues after a record with the time `last`.
     pub(crate) fn new(clock: Arc<dyn Clock>, last: Timestamp, steps: Arc<AtomicU64>) -> WallStamper {
         let (wall, elapsed) = (clock.wall(), clock.elapsed());
-        WallStamper { clock, last, wall, elapsed, steps }
+        WallStamper { clock, last, wall, elapsed, before: (wall, elapsed), steps }
     }
 }
 
@@ -39,10 +41,17 @@ impl Stamper for WallStamper {
         if !stepped {
             return (self.last, None);
         }
+        self.before = (self.wall, self.elapsed);
         self.wall = wall;
         self.elapsed = elapsed;
         self.steps.fetch_add(1, Ordering::Relaxed);
         // OK because two numbers always encode; without the note the times are still right.
         (self.last, encode_own((expected.micros(), wall.micros())).ok())
+    }
+
+    /// Goes back to before the last step. Had it been written after all, telling it twice would do no harm: the second
+    /// time the records' own time is there already.
+    fn take_back(&mut self) {
+        (self.wall, self.elapsed) = self.before;
     }
 }

@@ -88,6 +88,9 @@ struct End {
     live_bytes: u64,
     /// What was written since the last sync, to be compared; only with the option `read_back`.
     unread: Vec<Unread>,
+    /// Why a write failed. The summary may count records since then that stand nowhere, so nothing is written, synced
+    /// or vouched for any more (J5).
+    broken: Option<Error>,
 }
 
 #[derive(Debug)]
@@ -138,6 +141,7 @@ impl Tail {
             sealed: start.sealed,
             live_bytes: start.live_bytes,
             unread: Vec::new(),
+            broken: None,
         };
         let tail = Tail {
             limits,
@@ -170,11 +174,6 @@ impl Tail {
         self.end.lock().point
     }
 
-    /// What the journal knows of itself, with everything that is written.
-    pub(crate) fn summary(&self) -> Summary {
-        self.end.lock().summary.clone()
-    }
-
     /// Looks at the summary without copying it.
     pub(crate) fn with_summary<T>(&self, look: impl FnOnce(&Summary) -> T) -> T {
         look(&self.end.lock().summary)
@@ -183,11 +182,6 @@ impl Tail {
     /// Forgets what lies below the horizon.
     pub(crate) fn prune_summary(&self, horizon: Lsn) {
         self.end.lock().summary.prune(horizon);
-    }
-
-    /// Bytes of all live segments.
-    pub(crate) fn live_bytes(&self) -> u64 {
-        self.end.lock().live_bytes
     }
 
     /// Bytes appended since the newest snapshot was begun, about.
@@ -216,12 +210,6 @@ impl Tail {
         self.epoch
     }
 
-    /// Where frames go now: segment number, and the offset behind the last frame.
-    pub(crate) fn place(&self) -> (u64, u64) {
-        let end = self.end.lock();
-        (end.segment.birth.number, end.offset)
-    }
-
     /// Whether the last durable records are not yet vouched for by any frame.
     pub(crate) fn wants_mark(&self) -> bool {
         let end = self.end.lock();
@@ -231,6 +219,7 @@ impl Tail {
     /// Writes and syncs a mark, so that what is durable is also known to be (rule 6).
     pub(crate) fn mark(&self) -> Result<()> {
         let mut end = self.end.lock();
+        end.check()?;
         end.write_bare(FrameKind::Mark, &self.limits)?;
         let file = Arc::clone(&end.segment.file);
         let name = end.segment.name.clone();
@@ -241,6 +230,7 @@ impl Tail {
     /// Seals after a drained close: everything is durable, then the seal, then the root says so.
     pub(crate) fn seal(&self) -> Result<()> {
         let mut end = self.end.lock();
+        end.check()?;
         if end.sealed {
             return Ok(());
         }
@@ -252,23 +242,22 @@ impl Tail {
         root.write_slot(slot.closed_at(end.segment.birth.number, end.offset))
     }
 
-    fn write_group(&self, group: &mut Group) -> Result<(), WriteError> {
-        let mut end = self.end.lock();
+    fn write_group(&self, end: &mut End, group: &mut Group) -> Result<(), WriteError> {
         let rooms = group.drafts.iter().map(|draft| frame::room(draft.body().len(), self.limits.aligned));
         let total: u64 = rooms.clone().sum();
         let largest = rooms.max().unwrap_or(0);
-        self.check_quota(&end, total, group.ordinary).map_err(WriteError::Refused)?;
+        self.check_quota(end, total, group.ordinary).map_err(WriteError::Refused)?;
         let reserve = reserve_bytes(self.limits.aligned);
         let mut written = false;
         for draft in &mut group.drafts {
             let needed = frame::room(draft.body().len(), self.limits.aligned);
             if end.room(&self.limits) < needed {
-                let next = self.spares.take(self.next_capacity(&end), largest + reserve);
+                let next = self.spares.take(self.next_capacity(end), largest + reserve);
                 let next = next.map_err(|error| match written {
                     false => WriteError::Refused(full_or_same(error)),
                     true => WriteError::Failed(error),
                 })?;
-                self.roll(&mut end, next).map_err(WriteError::Failed)?;
+                self.roll(end, next).map_err(WriteError::Failed)?;
             }
             end.write_draft(draft, &self.limits).map_err(WriteError::Failed)?;
             self.history.pass(end.segment.birth.number, end.reading_place(), || draft.last_time);
@@ -360,11 +349,18 @@ impl Tail {
 
 impl Sink for Tail {
     fn write(&self, group: &mut Group) -> Result<(), WriteError> {
-        self.write_group(group)
+        let mut end = self.end.lock();
+        end.check().map_err(WriteError::Failed)?;
+        let written = self.write_group(&mut end, group);
+        if let Err(WriteError::Failed(error)) = &written {
+            end.broken = Some(error.clone());
+        }
+        written
     }
 
     fn sync(&self) -> Result<()> {
         let mut end = self.end.lock();
+        end.check()?;
         let file = Arc::clone(&end.segment.file);
         let name = end.segment.name.clone();
         let covered = Proven::of(&end.summary);
@@ -380,7 +376,7 @@ impl Sink for Tail {
         if covered.position.lsn > end.point.position.lsn {
             end.point = covered;
         }
-        if frames > 1 {
+        if frames > 1 && end.broken.is_none() {
             end.write_bare(FrameKind::Mark, &self.limits)?;
         }
         drop(end);
@@ -390,6 +386,10 @@ impl Sink for Tail {
 }
 
 impl End {
+    fn check(&self) -> Result<()> {
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
     fn room(&self, limits: &Limits) -> u64 {
         (self.segment.frames_end() - self.offset).saturating_sub(reserve_bytes(limits.aligned))
     }
@@ -465,7 +465,11 @@ impl End {
             // A mark that does not fit is given up: the roll seal will say the same.
             return match kind {
                 FrameKind::Seal => Err(Error::new(ErrorKind::Io, "no room was left for the seal")),
-                _ => Ok(()),
+                _ => {
+                    // Or the keeper would try, and sync, for as long as nothing else happens.
+                    self.marked = self.marked.max(self.proven);
+                    Ok(())
+                }
             };
         }
         self.sealed = false;

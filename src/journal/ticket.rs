@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::journal::commit::Core;
-use crate::journal::seat::{Cell, Fate};
+use crate::journal::seat::{Cell, Fate, Need};
 use crate::journal::tail::Tail;
 use crate::position::{Lsn, Position};
 
@@ -21,6 +21,15 @@ pub enum Durability {
     /// When the operating system has it: survives the death of the process; power loss may take it together with
     /// everything after it. The first commit of a session is always synced.
     Buffered,
+}
+
+impl Durability {
+    pub(crate) fn need(self) -> Need {
+        match self {
+            Durability::Synced => Need::Synced,
+            Durability::Buffered => Need::Written,
+        }
+    }
 }
 
 /// Proof that a commit is in the journal.

@@ -4,8 +4,10 @@ use std::sync::atomic::Ordering;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
+use crate::journal::commit::{Entered, Reserved, Sitter};
 use crate::journal::group::NewRecord;
 use crate::journal::options::Limits;
+use crate::journal::seat::Need;
 use crate::journal::summary::{PIN_TEXT_BYTES_MAX, PinRecord, encode_own};
 use crate::journal::ticket::{Durability, Receipt};
 use crate::journal::{Journal, RecordKind};
@@ -196,9 +198,41 @@ impl Journal {
         })
     }
 
+    /// Refuses what would not fit, before anything is written.
+    pub(crate) fn check_records(&self, records: &[NewRecord<'_>]) -> Result<()> {
+        check_sizes(records, &self.inner.options.limits)
+    }
+
+    /// Gives records exactly the reserved place; `None` if somebody came between.
+    pub(crate) fn enter_reserved(
+        &self,
+        records: &[NewRecord<'_>],
+        durability: Durability,
+        sitter: Sitter,
+        reserved: &Reserved,
+    ) -> Result<Option<Entered>> {
+        let writer = self.writer()?;
+        let need = durability.need();
+        if sitter == Sitter::Ticket || need == Need::Written {
+            writer.ensure_pump(self.inner.options.background);
+        }
+        writer.core.enter_reserved(records, need, sitter, reserved)
+    }
+
     fn commit_own(&self, kind: RecordKind, payload: &[u8]) -> Result<Receipt> {
         let record = NewRecord { kind, ..NewRecord::event(payload, 0) };
         self.commit_records(&[record], Durability::Synced)
+    }
+
+    /// The last durable record and its time, of one and the same moment.
+    pub(crate) fn durable_end(&self) -> Result<(Lsn, Timestamp)> {
+        match &self.inner.writer {
+            Some(writer) => {
+                let proven = writer.core.sink().proven();
+                Ok((proven.position.lsn, proven.time))
+            }
+            None => Ok((self.durable_lsn(), self.time_of(self.position())?)),
+        }
     }
 
     /// The time of the record at `position`, or of the horizon.

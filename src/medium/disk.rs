@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -74,6 +74,12 @@ impl Disk {
     /// Whether the directory was not there and was created when this value was opened.
     pub fn created(&self) -> bool {
         self.created
+    }
+
+    /// The path without links, the same for all ways to name this directory; as given where that cannot be found out.
+    pub(crate) fn real_path(&self) -> PathBuf {
+        let path = self.directory.path();
+        path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
     }
 }
 

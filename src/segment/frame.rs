@@ -1,4 +1,4 @@
-//! A frame: what one write puts down. A header with a checksum of its own, a body, a checksum per 64 KiB of what follows it.
+//! A frame: what one write puts down. A header with a checksum of its own, a body, a checksum per 64 KiB.
 //!
 //! # Format
 //!
@@ -20,7 +20,7 @@
 //! | 52 | 4 | header checksum: seeded, over bytes 0..52 |
 //! | 56 | 32 | chain, only with its flag |
 //! | 56 or 88 | … | body |
-//! | after the body | 4 each | checksum of each started 64 KiB of chain and body, seeded with the offset of those bytes |
+//! | after the body | 4 each | checksum of each started 64 KiB of chain and body, seeded with their offset |
 //!
 //! A seeded checksum is CRC-32 over salt (8), epoch (4), offset (8) and the bytes. The next frame starts at the next
 //! multiple of 8, or of 4096 with the flag *aligned*; what lies between means nothing.
@@ -243,8 +243,8 @@ pub(crate) const fn room(body_bytes: usize, aligned: bool) -> u64 {
     align_up(raw, if aligned { BLOCK_BYTES } else { FRAME_ALIGN })
 }
 
-/// Completes a frame in `frame`, whose first [`HEADER_BYTES`] are free and whose chain, if any, and body follow: writes the header,
-/// adds the checksums, and returns the header's checksum.
+/// Completes a frame in `frame`, whose first [`HEADER_BYTES`] are free and whose chain, if any, and body follow: writes
+/// the header, adds the checksums, and returns the header's checksum.
 pub(crate) fn complete(frame: &mut Vec<u8>, header: &FrameHeader, salt: u64) -> u32 {
     let body_end = frame.len();
     let (head, sum) = header.encode(salt);

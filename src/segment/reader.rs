@@ -103,6 +103,8 @@ pub(crate) struct FrameReader {
     place: Place,
     buffer: Vec<u8>,
     buffer_offset: u64,
+    /// Whether the present step looks at bytes that an earlier one read.
+    stale: bool,
     body: (usize, usize),
 }
 
@@ -110,11 +112,24 @@ impl FrameReader {
     /// Reads from `place` up to `end`, which is at most the end of the segment's frames.
     pub(crate) fn new(segment: SegmentFile, place: Place, end: u64) -> FrameReader {
         let end = end.min(segment.frames_end());
-        FrameReader { segment, end, place, buffer: Vec::new(), buffer_offset: 0, body: (0, 0) }
+        FrameReader { segment, end, place, buffer: Vec::new(), buffer_offset: 0, stale: false, body: (0, 0) }
     }
 
-    /// Passes the next frame, or says what stands there instead; then it stays there.
+    /// Passes the next frame, or says what stands there instead, as read just now: a writer may have been here since
+    /// the bytes around it were read. Then it stays there.
     pub(crate) fn step(&mut self) -> Result<Step> {
+        self.stale = true;
+        match self.try_step()? {
+            Step::Zeros | Step::Hole(_) if self.stale => {
+                self.buffer.clear();
+                self.body = (0, 0);
+                self.try_step()
+            }
+            step => Ok(step),
+        }
+    }
+
+    fn try_step(&mut self) -> Result<Step> {
         let offset = self.place.offset;
         if offset >= self.end {
             return Ok(if offset == self.end { Step::End } else { Step::Hole("frame passes the end") });
@@ -226,6 +241,7 @@ impl FrameReader {
                     .at_offset(offset));
             }
         }
+        self.stale = false;
         self.buffer.clear();
         self.buffer.resize(wanted, 0);
         self.buffer_offset = offset;

@@ -38,9 +38,9 @@ impl Acked {
         self.synced
     }
 
-    /// How many records were handed in.
-    pub fn submitted(&self) -> usize {
-        self.submitted.len()
+    /// The records that were handed in, as far as they can still be there.
+    pub fn submitted(&self) -> &[Vec<u8>] {
+        &self.submitted
     }
 
     /// Whether `found` is a prefix of what was handed in (J3), holds all that was acknowledged as synced (J1), and ends

@@ -24,7 +24,8 @@ impl<S: Sink> Core<S> {
         if state.failure.is_some() {
             return calls;
         }
-        if !state.writing && !state.open.is_empty() && !(state.open.wants_sync && state.syncing) {
+        let may_write = !state.open.wants_sync || !state.syncing;
+        if !state.writing && !state.open.is_empty() && may_write {
             state.writing = true;
             state.writer_syncs = state.open.wants_sync;
             state.syncing |= state.open.wants_sync;
@@ -53,7 +54,7 @@ impl<S: Sink> Core<S> {
     /// Tells the pump, or whoever waits for room and can do its work.
     fn ring_the_bell(&self, state: &State) {
         self.pump_due.store(1, Ordering::Release);
-        if state.pump_lives {
+        if state.pump_runs {
             self.bell.notify_one();
         } else if state.waiting_for_room > 0 {
             self.room.notify_all();
@@ -136,13 +137,20 @@ impl<S: Sink> Core<S> {
     fn refuse(&self, mut state: MutexGuard<'_, State>, mut group: Group, syncs: bool, error: &Error) {
         state.writing = false;
         state.refusals += 1;
+        state.last_refusal = Some(error.clone());
         if syncs {
             state.syncing = false;
         }
         let behind = state.take_open();
+        state.stamper.take_back();
         state.next_lsn = state.written.next();
         let outcome = Err(error.clone());
-        let seats = std::mem::take(&mut state.in_flight).into_iter().chain(behind.seats);
+        // Whoever waits behind the end for what was being written waits for numbers that are no more.
+        let written = state.written;
+        let (beyond, rest): (Vec<_>, Vec<_>) =
+            state.awaiting.drain(..).partition(|seat| seat.last_lsn > written);
+        state.awaiting = rest;
+        let seats = std::mem::take(&mut state.in_flight).into_iter().chain(behind.seats).chain(beyond);
         let mut calls: Vec<_> = seats.map(|seat| seat.settle(&outcome)).collect();
         group.reset(2 * self.frame_bytes_max);
         state.idle = Some(group);
@@ -236,7 +244,7 @@ impl<S: Sink> Core<S> {
 
     /// The pump's life: leads for tickets and syncs behind buffered commits, until told to stop.
     pub(crate) fn pump(&self) {
-        self.state.lock().pump_lives = true;
+        self.state.lock().pump_runs = true;
         loop {
             if self.drive() {
                 continue;
@@ -244,7 +252,7 @@ impl<S: Sink> Core<S> {
             let mut state = self.state.lock();
             while !state.pump_write && !state.pump_sync {
                 if state.pump_stops || state.failure.is_some() {
-                    state.pump_lives = false;
+                    state.pump_runs = false;
                     return;
                 }
                 state = wait(&self.bell, state);
@@ -256,7 +264,7 @@ impl<S: Sink> Core<S> {
 impl State {
     /// Whether a thread blocks on the seat. One that waits for a ticket is left alone while the pump can lead.
     fn may_lead(&self, seat: &Seat) -> bool {
-        seat.can_lead || (!self.pump_lives && seat.cell.has_thread())
+        seat.can_lead || (!self.pump_runs && seat.cell.has_thread())
     }
 }
 

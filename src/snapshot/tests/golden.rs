@@ -20,9 +20,17 @@ fn written() -> (Vec<u8>, Vec<u8>, RunInfo) {
     (test.bytes("000000000000feed.run"), test.bytes("00000000000000000042-0000000003.snap"), info)
 }
 
+/// With `EVERLOG_WRITE_GOLDEN=1` in the environment the files of a new version are written instead.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "fixtures are files of the repository, not of a journal")]
 fn files_are_written_as_version_1_was() {
     let (run, list, _) = written();
+    if std::env::var_os("EVERLOG_WRITE_GOLDEN").is_some() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+        std::fs::write(format!("{folder}/run-v1.bin"), run).expect("write");
+        std::fs::write(format!("{folder}/snapshot-v1.bin"), list).expect("write");
+        return;
+    }
     assert!(run == RUN, "the bytes of a run have changed");
     assert!(list == LIST, "the bytes of a list have changed");
 }
@@ -38,15 +46,4 @@ fn files_of_version_1_are_read() {
     list::verify(&*medium, &list).expect("verify");
     let run = open(&medium, &list.runs[0], Reading::Mapped);
     assert_eq!(run.iter().collect::<Result<Pairs, _>>().expect("pairs"), pairs());
-}
-
-/// Run by hand, once for each new version of the format: `cargo test golden_files -- --ignored`.
-#[test]
-#[ignore = "writes the golden files of a new version"]
-#[allow(clippy::disallowed_methods, reason = "fixtures are files of the repository, not of a journal")]
-fn golden_files_are_written_anew_on_demand() {
-    let (run, list, _) = written();
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
-    std::fs::write(format!("{folder}/run-v1.bin"), run).expect("write");
-    std::fs::write(format!("{folder}/snapshot-v1.bin"), list).expect("write");
 }
