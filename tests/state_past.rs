@@ -40,7 +40,7 @@ fn a_moment_is_named_by_position_time_distance_or_pin() {
     let bank = open(&Sim::new(1), &clock);
     deposit_each_minute(&bank, &clock, 30);
     let third = bank.events(..).expect("reads").nth(2).expect("a third").expect("checks");
-    bank.pin("third", &When::position(third.position), "for later").expect("pins");
+    bank.pin("third", When::position(third.position), "for later").expect("pins");
     for when in [
         When::position(third.position),
         When::lsn(Lsn::new(3)),

@@ -35,6 +35,8 @@ pub(crate) struct TailStart {
     pub(crate) summary: Summary,
     /// Bytes of all live segments.
     pub(crate) live_bytes: u64,
+    /// Bytes of frames in the live segments before this one.
+    pub(crate) used_bytes: u64,
     /// Whether the last frame is the seal of a clean close.
     pub(crate) sealed: bool,
     /// Bytes of the frames that opening replayed.
@@ -71,7 +73,6 @@ struct End {
     offset: u64,
     previous: u32,
     epoch: Epoch,
-    extent: Option<Extent>,
     summary: Summary,
     /// The last record whose bytes were all written before a successful sync began.
     proven: Lsn,
@@ -86,6 +87,8 @@ struct End {
     /// Whether the last frame is a seal.
     sealed: bool,
     live_bytes: u64,
+    /// Bytes of frames in the segments before the active one: segments grow with what they hold, not with their size.
+    used_bytes: u64,
     /// What was written since the last sync, to be compared; only with the option `read_back`.
     unread: Vec<Unread>,
     /// Why a write failed. The summary may count records since then that stand nowhere, so nothing is written, synced
@@ -130,7 +133,6 @@ impl Tail {
             previous: start.place.previous,
             segment: start.segment,
             epoch: start.epoch,
-            extent: None,
             proven: start.summary.position().lsn,
             whole: start.summary.position().lsn,
             point: Proven::of(&start.summary),
@@ -140,6 +142,7 @@ impl Tail {
             frames_unsynced: 0,
             sealed: start.sealed,
             live_bytes: start.live_bytes,
+            used_bytes: start.used_bytes,
             unread: Vec::new(),
             broken: None,
         };
@@ -166,7 +169,7 @@ impl Tail {
 
     /// Segments grow with the journal: each is as large as all before it, between the limits.
     fn next_capacity(&self, end: &End) -> u64 {
-        self.limits.segment_capacity(end.live_bytes)
+        self.limits.segment_capacity(end.used_bytes + end.offset)
     }
 
     /// What is durable now.
@@ -294,14 +297,11 @@ impl Tail {
     fn roll(&self, end: &mut End, next: SegmentFile) -> Result<()> {
         self.sync_now(end)?;
         let last_lsn = end.summary.position().lsn;
-        let nothing = Extent {
-            first_lsn: last_lsn.next(),
-            last_lsn,
-            first_time: end.summary.time(),
-            last_time: end.summary.time(),
-        };
+        let (first_lsn, first_time) =
+            end.segment.first_record()?.unwrap_or((last_lsn.next(), end.summary.time()));
+        let extent = Extent { first_lsn, last_lsn, first_time, last_time: end.summary.time() };
         let successor = (next.birth.number, next.birth.salt);
-        let seal = RollSeal::new(end.offset, end.previous, successor, end.extent.unwrap_or(nothing));
+        let seal = RollSeal::new(end.offset, end.previous, successor, extent);
         let birth = end.segment.birth;
         let place = SlotPlace { salt: birth.salt, epoch: end.epoch, last_lsn };
         let bytes = slot::encode_roll_seal(seal, place, birth.capacity)?;
@@ -431,14 +431,6 @@ impl End {
         self.summary.apply(&header, draft.body())?;
         let sum = frame::complete(&mut draft.bytes, &header, self.segment.birth.salt);
         write_all(&*self.segment.file, &self.segment.name, &draft.bytes, self.offset)?;
-        let extent = self.extent.get_or_insert(Extent {
-            first_lsn: draft.first_lsn,
-            last_lsn: draft.first_lsn,
-            first_time: draft.first_time,
-            last_time: draft.last_time,
-        });
-        extent.last_lsn = header.next_lsn().before();
-        extent.last_time = draft.last_time;
         if limits.read_back {
             self.unread.push(Unread {
                 file: Arc::clone(&self.segment.file),
@@ -488,10 +480,10 @@ impl End {
     fn enter(&mut self, next: SegmentFile) {
         let start = Place::start(&next.birth);
         self.live_bytes += next.birth.capacity;
+        self.used_bytes += self.offset;
         self.offset = start.offset;
         self.previous = start.previous;
         self.segment = next;
-        self.extent = None;
     }
 }
 

@@ -62,7 +62,7 @@ impl Bank {
 pub(crate) fn show(dir: &Path, output: &mut Output) -> Outcome<()> {
     let bank = Journaled::<Bank>::open(dir)?;
     let first = bank.events(..)?.next().transpose()?.map(|event| event.time).unwrap_or_default();
-    let now = bank.at(&When::now())?;
+    let now = bank.at(When::now())?;
     let width = now.time().since(first);
     if !output.is_json() {
         output.line("\nEvery earlier state can be read:\n")?;
@@ -71,7 +71,7 @@ pub(crate) fn show(dir: &Path, output: &mut Output) -> Outcome<()> {
     let mut middle = None;
     for quarter in 1..=3 {
         let time = first.plus(width * quarter / 4);
-        let past = bank.at(&When::timestamp(time))?;
+        let past = bank.at(When::timestamp(time))?;
         row(output, &time.to_string(), past.position(), past.state())?;
         if quarter == 2 {
             middle = Some((time, past));
@@ -109,9 +109,9 @@ fn roll_back(
     (time, past): (Timestamp, &Past<Bank>),
     now: &Past<Bank>,
 ) -> Outcome<()> {
-    let receipt = bank.rollback_to(&When::position(past.position()))?.commit()?;
+    let receipt = bank.rollback_to(When::position(past.position()))?.commit()?;
     let after = bank.read(Bank::clone)?;
-    let still = bank.at(&When::position(now.position()))?;
+    let still = bank.at(When::position(now.position()))?;
     if after != *past.state() || still.state() != now.state() {
         let what = "the rollback did not lead back";
         return Err(Error::damaged("the history", 0, what).at_lsn(receipt.position.lsn).into());
