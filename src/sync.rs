@@ -6,10 +6,22 @@ mod real {
     pub(crate) use std::sync::Arc;
     pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
     pub(crate) use std::thread;
+    use std::time::Duration;
 
     /// Waits on `condvar` until notified; the guard is held again afterwards.
     pub(crate) fn wait<'a, T>(condvar: &Condvar, mut guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         condvar.wait(&mut guard);
+        guard
+    }
+
+    /// The same for as long as `waits` says so, at most for `timeout`.
+    pub(crate) fn wait_while_for<'a, T>(
+        condvar: &Condvar,
+        mut guard: MutexGuard<'a, T>,
+        waits: impl FnMut(&mut T) -> bool,
+        timeout: Duration,
+    ) -> MutexGuard<'a, T> {
+        condvar.wait_while_for(&mut guard, waits, timeout);
         guard
     }
 
@@ -38,6 +50,7 @@ mod real {
     pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
     pub(crate) use loom::sync::{Arc, Condvar, MutexGuard};
     pub(crate) use loom::thread;
+    use std::time::Duration;
 
     /// Loom's mutex with the face of the real one: locking cannot fail.
     #[derive(Debug)]
@@ -57,6 +70,19 @@ mod real {
     /// Waits on `condvar` until notified; the guard is held again afterwards.
     pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         condvar.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The same for as long as `waits` says so; loom knows no time.
+    pub(crate) fn wait_while_for<'a, T>(
+        condvar: &Condvar,
+        mut guard: MutexGuard<'a, T>,
+        mut waits: impl FnMut(&mut T) -> bool,
+        _timeout: Duration,
+    ) -> MutexGuard<'a, T> {
+        while waits(&mut guard) {
+            guard = wait(condvar, guard);
+        }
+        guard
     }
 
     /// Loom's own parking forgets a call that comes while the thread waits for a mutex.

@@ -6,7 +6,6 @@
 //! that wants a sync is written only after the previous sync returned. No timer: the disk sets the pace. This file
 //! is what a committing thread meets; what a leader does is in `lead`.
 
-#[cfg(not(loom))]
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -16,7 +15,7 @@ use crate::journal::seat::{Call, Cell, Fate, Need, Seat};
 pub(crate) use crate::journal::seat::{Entered, Patience, Sitter};
 use crate::position::Lsn;
 use crate::segment::record::RecordKind;
-use crate::sync::{Arc, AtomicU32, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, wait};
+use crate::sync::{Arc, AtomicU32, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, wait, wait_while_for};
 
 mod lead;
 mod reserve;
@@ -325,17 +324,14 @@ impl<S: Sink> Core<S> {
     pub(crate) fn sink(&self) -> &S {
         &self.sink
     }
-}
 
-#[cfg(not(loom))]
-impl<S: Sink> Core<S> {
     /// Waits until more than `lsn` is durable; returns the durable end, which is no larger after `timeout`, a failure
     /// or the close.
     pub(crate) fn watch(&self, lsn: Lsn, timeout: Duration) -> Lsn {
         let mut state = self.state.lock();
         state.watchers += 1;
-        let over = |state: &mut State| state.durable <= lsn && state.failure.is_none() && !state.closed;
-        self.changed.wait_while_for(&mut state, over, timeout);
+        let goes_on = |state: &mut State| state.durable <= lsn && state.failure.is_none() && !state.closed;
+        state = wait_while_for(&self.changed, state, goes_on, timeout);
         state.watchers -= 1;
         state.durable
     }

@@ -254,7 +254,6 @@ impl Journal {
     /// # Errors
     ///
     /// `Poisoned` after a failed write or sync.
-    #[cfg(not(loom))]
     pub fn wait_beyond(&self, position: Position, timeout: Duration) -> Result<bool> {
         let writer = self.writer()?;
         let durable = writer.core.watch(position.lsn, timeout);

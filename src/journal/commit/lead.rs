@@ -1,7 +1,7 @@
 //! What a leader does: closes the open group, writes it, syncs, settles the seats, and calls the next leader.
 
 use crate::error::{Error, ErrorKind};
-use crate::journal::commit::{Core, Sink, State, WriteError, ring};
+use crate::journal::commit::{Core, Sink, State, WriteError, ring_unlocked};
 use crate::journal::group::Group;
 use crate::journal::seat::{Call, Need, Seat};
 use crate::sync::{MutexGuard, Ordering, thread, wait};
@@ -280,9 +280,4 @@ impl<S: Sink> Drop for Rescue<'_, S> {
             self.core.poison(Error::new(ErrorKind::Io, "the thread that led the commit panicked"));
         }
     }
-}
-
-fn ring_unlocked(state: MutexGuard<'_, State>, calls: Vec<Call>) {
-    drop(state);
-    ring(calls);
 }
