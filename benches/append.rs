@@ -109,8 +109,7 @@ fn ask(
     mut make: impl FnMut(&Journal) -> Box<dyn FnMut(u64) -> Duration>,
 ) {
     let directory = scratch();
-    let frame = (56 + 16 + payload_bytes + 4).next_multiple_of(8);
-    let mut floor = Floor::new(directory.path(), frame);
+    let mut floor = Floor::new(directory.path(), frame_bytes(payload_bytes));
     let mut pairs = Pairs::default();
     let mut rate = 5000.0;
     let mut group = criterion.benchmark_group("append");
@@ -127,11 +126,35 @@ fn ask(
     lines.push(pairs.line(name));
 }
 
+/// What a record alone in its frame takes in a segment.
+fn frame_bytes(payload_bytes: usize) -> usize {
+    (56 + 16 + payload_bytes + 4).next_multiple_of(8)
+}
+
 fn options() -> Options {
     const MIB: u64 = 1024 * 1024;
     match std::env::var("EVERLOG_BENCH_SEGMENT_MIB").ok().and_then(|mib| mib.parse::<u64>().ok()) {
         Some(mib) => Options::new().segment_bytes(mib * MIB, mib * MIB),
         None => Options::new(),
+    }
+}
+
+/// The other way to make bytes durable: one call that writes and syncs.
+#[cfg(target_os = "linux")]
+fn one_call(criterion: &mut Criterion, lines: &mut Vec<String>) {
+    for payload_bytes in [128, 4096] {
+        let other = scratch();
+        ask(criterion, lines, &format!("pwritev2 with RWF_DSYNC/{payload_bytes}B"), payload_bytes, |_journal| {
+            let mut floor = Floor::new(other.path(), frame_bytes(payload_bytes));
+            Box::new(move |commits| {
+                floor.run_count(commits, |file, bytes, offset| {
+                    let slices = [std::io::IoSlice::new(bytes)];
+                    let flags = rustix::io::ReadWriteFlags::DSYNC;
+                    let count = rustix::io::pwritev2(file, &slices, offset, flags).expect("writes");
+                    assert_eq!(count, bytes.len());
+                })
+            })
+        });
     }
 }
 
@@ -172,6 +195,8 @@ fn main() {
         let name = format!("synced/{payload_bytes}B/{OUTSTANDING} tickets");
         ask(&mut criterion, &mut lines, &name, payload_bytes, |journal| tickets(journal, payload_bytes));
     }
+    #[cfg(target_os = "linux")]
+    one_call(&mut criterion, &mut lines);
     criterion.final_summary();
     println!("{HEADING}");
     for line in lines.iter().filter(|line| !line.contains("| 0 |")) {

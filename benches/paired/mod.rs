@@ -40,25 +40,31 @@ impl Floor {
 
     /// Commits for as long as `time`; returns how many, and the time they took.
     pub(crate) fn run(&mut self, time: Duration) -> (u64, Duration) {
-        self.run_with(time, |file, bytes, offset| {
-            file.write_all_at(bytes, offset).expect("write");
-            file.sync_data().expect("sync");
-        })
-    }
-
-    /// The same with another way to make bytes durable.
-    pub(crate) fn run_with(&mut self, time: Duration, mut commit: impl FnMut(&File, &[u8], u64)) -> (u64, Duration) {
         let start = Instant::now();
         let mut commits = 0;
         while start.elapsed() < time {
-            if self.offset + self.bytes.len() as u64 > FLOOR_FILE_BYTES {
-                self.offset = 0;
-            }
-            commit(&self.file, &self.bytes, self.offset);
-            self.offset += self.bytes.len() as u64;
+            self.commit(|file, bytes, offset| {
+                file.write_all_at(bytes, offset).expect("write");
+                file.sync_data().expect("sync");
+            });
             commits += 1;
         }
         (commits, start.elapsed())
+    }
+
+    /// A number of commits in another way; returns the time they took.
+    pub(crate) fn run_count(&mut self, commits: u64, mut commit: impl FnMut(&File, &[u8], u64)) -> Duration {
+        let start = Instant::now();
+        (0..commits).for_each(|_| self.commit(&mut commit));
+        start.elapsed()
+    }
+
+    fn commit(&mut self, mut commit: impl FnMut(&File, &[u8], u64)) {
+        if self.offset + self.bytes.len() as u64 > FLOOR_FILE_BYTES {
+            self.offset = 0;
+        }
+        commit(&self.file, &self.bytes, self.offset);
+        self.offset += self.bytes.len() as u64;
     }
 }
 
