@@ -51,6 +51,8 @@ pub(crate) struct Tail {
     pub(crate) spares: Arc<Spares>,
     root: Arc<Mutex<RootFile>>,
     history: Arc<History>,
+    /// The same for the whole session, so that a receipt needs no lock.
+    epoch: Epoch,
     /// The bytes of the newest snapshot, for the quota.
     snapshot_bytes: AtomicU64,
     /// Bytes appended since the newest snapshot was begun, about.
@@ -152,6 +154,7 @@ impl Tail {
             spares,
             root,
             history,
+            epoch: end.epoch,
             snapshot_bytes: AtomicU64::new(0),
             bytes_since_snapshot: AtomicU64::new(start.bytes_since_snapshot),
             bell,
@@ -210,7 +213,7 @@ impl Tail {
 
     /// The epoch that this session writes.
     pub(crate) fn epoch(&self) -> Epoch {
-        self.end.lock().epoch
+        self.epoch
     }
 
     /// Whether the last durable records are not yet vouched for by any frame.
