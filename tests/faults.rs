@@ -153,12 +153,13 @@ fn e7_e11_a_read_that_fails_at_opening_changes_nothing_and_the_next_opening_work
                 sim.fail_read(read, kind);
                 let opened = open(&sim).map(drop);
                 sim.clear_faults();
-                if let Err(error) = opened {
+                if let Err(error) = &opened {
                     assert_eq!(error.kind(), &ErrorKind::Io, "read {read}: {error}");
                     assert!(error.file().is_some(), "{error}");
                     // The last two reads compare the root's copies, after everything else was done.
                     assert!(sim.steps() == 0 || read + 2 > good.reads(), "read {read} of {}", good.reads());
                 }
+                drop(opened);
                 assert_eq!(count(&open(&sim).expect("opens")), 15, "read {read}");
             }
         }

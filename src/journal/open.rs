@@ -88,6 +88,7 @@ fn fresh_start(chain: &Chain, replayed: Replayed) -> Result<TailStart> {
         epoch: first.unwrap_or_default(),
         summary: replayed.summary,
         live_bytes: tail.segment.birth.capacity,
+        used_bytes: 0,
         sealed: false,
         bytes_since_snapshot: replayed.bytes,
     })
