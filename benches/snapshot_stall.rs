@@ -72,6 +72,11 @@ fn main() {
     }
     println!("| commits | side | number | p50 us | p99 us | p99.9 us | max us |");
     println!("| --- | --- | ---: | ---: | ---: | ---: | ---: |");
-    ask("synced", Durability::Synced, COMMITS_PER_SIDE);
-    ask("buffered", Durability::Buffered, COMMITS_PER_SIDE);
+    // A word on the command line asks one of the two questions.
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    for (word, durability) in [("synced", Durability::Synced), ("buffered", Durability::Buffered)] {
+        if only.as_deref().is_none_or(|only| only == word) {
+            ask(word, durability, COMMITS_PER_SIDE);
+        }
+    }
 }
