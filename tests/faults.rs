@@ -48,7 +48,8 @@ fn count_read_only(sim: &Sim) -> usize {
 #[test]
 fn e1_a_failed_sync_wakes_everyone_with_the_same_error_and_poisons() {
     let sim = Sim::new(1);
-    let journal = options().background(Background::Threads).open_on(Arc::new(sim.clone())).expect("opens");
+    // Without the helper that prepares segments: the failing sync is to be that of a group.
+    let journal = options().background(Background::Inline).open_on(Arc::new(sim.clone())).expect("opens");
     journal.append("good").expect("appends");
     sim.fail_next_sync();
     let outcomes: Vec<_> = std::thread::scope(|scope| {
