@@ -63,6 +63,8 @@ pub(crate) struct Core<S> {
     durable: AtomicU64,
     /// Not zero when the pump may have work; looked at without the lock, decided under it.
     pump_due: AtomicU32,
+    /// How many seats the open group has: a copy of the state's, for a leader who waits for others without the lock.
+    seated: AtomicU32,
     sink: S,
     frame_bytes_max: usize,
 }
@@ -88,7 +90,7 @@ struct State {
     /// Whether there is a pump; otherwise a thread that waits for a ticket or for room does its work.
     pump_runs: bool,
     /// How many seats the last sync settled or found waiting: who may be expected in the next group.
-    expected: usize,
+    expected: u32,
     /// Being written.
     in_flight: Vec<Seat>,
     /// Written, not yet synced.
@@ -143,6 +145,7 @@ impl<S: Sink> Core<S> {
             changed: Condvar::new(),
             durable: AtomicU64::new(last.get()),
             pump_due: AtomicU32::new(0),
+            seated: AtomicU32::new(0),
             sink,
             frame_bytes_max,
         }
@@ -184,6 +187,7 @@ impl<S: Sink> Core<S> {
         let seat = Seat { cell: Arc::clone(&cell), last_lsn, need, can_lead: sitter == Sitter::Thread };
         state.open.wants_sync |= need == Need::Synced;
         state.open.seats.push(seat);
+        self.seated.store(state.open.seats.len() as u32, Ordering::Relaxed);
         let calls = self.designate(&mut state);
         ring_unlocked(state, calls);
         Entered { first_lsn, last_lsn, time, need, cell }

@@ -64,19 +64,23 @@ impl<S: Sink> Core<S> {
     /// Waits, without a clock, for those who shared the last sync and are on their way back: it lets the next sync
     /// carry twice as many, and a lone writer is not expected by anybody.
     fn gather(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock();
-        let (mut turns, mut empty_turns) = (0, 0);
-        loop {
-            let seated = state.open.seats.len();
-            if seated >= state.expected || turns == TURNS_MAX || empty_turns == TURNS_EMPTY_MAX {
-                return state;
-            }
-            drop(state);
-            thread::yield_now();
-            state = self.state.lock();
-            turns += 1;
-            empty_turns = if state.open.seats.len() > seated { 0 } else { empty_turns + 1 };
+        let state = self.state.lock();
+        let expected = state.expected;
+        let mut seated = state.open.seats.len() as u32;
+        if seated >= expected {
+            return state;
         }
+        self.seated.store(seated, Ordering::Relaxed);
+        drop(state);
+        let (mut turns, mut empty_turns) = (0, 0);
+        while seated < expected && turns < TURNS_MAX && empty_turns < TURNS_EMPTY_MAX {
+            thread::yield_now();
+            let now = self.seated.load(Ordering::Relaxed);
+            turns += 1;
+            empty_turns = if now > seated { 0 } else { empty_turns + 1 };
+            seated = now;
+        }
+        self.state.lock()
     }
 
     /// Writes the open group and, with the right to, syncs it.
@@ -191,7 +195,7 @@ impl<S: Sink> Core<S> {
         let (done, rest): (Vec<_>, Vec<_>) =
             state.awaiting.drain(..).partition(|seat| seat.last_lsn <= durable);
         state.awaiting = rest;
-        state.expected = done.len() + state.open.seats.len();
+        state.expected = (done.len() + state.open.seats.len()) as u32;
         // The next leader is called first, so that the disk rests as short as possible.
         let mut calls = self.designate(&mut state);
         calls.extend(done.into_iter().map(|seat| seat.settle(&Ok(()))));
