@@ -86,7 +86,7 @@ pub enum ErrorKind {
     Absent,
     /// What the caller passed makes no sense; the message says why.
     Input,
-    /// The fold panicked on an event or refused it; the event is not in the log.
+    /// The fold panicked on an event: a new one is not in the log then; one of the log is named by its Lsn.
     Refused,
     /// Something moved since the preview was made; make a new one.
     Conflict,

@@ -1,5 +1,7 @@
 //! An embedded, append-only, event-sourced journal: state that is never lost.
 
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 pub mod clock;
 pub mod error;
 #[cfg(feature = "sim")]

@@ -58,7 +58,9 @@ fn crashed() -> Sim {
 
 fn rolled(sim: &Sim) -> Journal {
     let journal = open(sim).expect("opens");
-    (0..7).for_each(|index| drop(journal.append([index + 1; 1000]).expect("appends")));
+    (0..7).for_each(|index| {
+        journal.append([index + 1; 1000]).expect("appends");
+    });
     assert_eq!(journal.status().segments, 3);
     journal
 }
@@ -67,7 +69,9 @@ fn rolled(sim: &Sim) -> Journal {
 fn window() -> Sim {
     let sim = Sim::new(1);
     let journal = open(&sim).expect("opens");
-    (0..3).for_each(|index| drop(journal.append([index + 1; 100]).expect("appends")));
+    (0..3).for_each(|index| {
+        journal.append([index + 1; 100]).expect("appends");
+    });
     for index in 3..6 {
         let transaction = Transaction::new().record([index + 1; 100]);
         journal.commit(&transaction, Durability::Buffered).expect("commits");

@@ -1,5 +1,7 @@
 //! A compaction that dies at any step, by power cut, error or kill, loses nothing and can be repeated (J9).
 
+#![cfg(feature = "sim")]
+
 use std::io::ErrorKind as IoKind;
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! A rollback appends: the state is what it was, nothing is forgotten, and it can be rolled back itself.
 
 #![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 mod state_parts;
 
@@ -30,8 +31,8 @@ fn the_state_is_what_it_was_at_the_target_now_and_after_reopening() {
     assert_eq!(bank.latest(Bank::clone).expect("reads"), was);
     bank.commit(deposit(1, 10)).expect("goes on from there");
     assert_eq!(bank.read(Bank::total).expect("reads"), 11);
-    assert_eq!(bank.at(&When::position(receipt.position)).expect("is there").into_state(), was);
-    assert_eq!(bank.at(&When::position(positions[2])).expect("is there").total(), 6, "nothing is forgotten");
+    assert_eq!(bank.at(receipt.position).expect("is there").into_state(), was);
+    assert_eq!(bank.at(positions[2]).expect("is there").total(), 6, "nothing is forgotten");
     let live = state(&bank);
     for style in [Crash::LoseAll, Crash::KeepAll] {
         assert_eq!(state(&open_on(&sim.crash(style))), live, "{style:?}");
@@ -46,11 +47,11 @@ fn a_rollback_can_be_rolled_back() {
     let sim = Sim::new(2);
     let (bank, positions) = with_three_deposits(&sim);
     let before = state(&bank);
-    bank.rollback_to(&When::position(Position::START)).expect("previews").commit().expect("commits");
+    bank.rollback_to(Position::START).expect("previews").commit().expect("commits");
     assert_eq!(state(&bank), Bank::default());
-    let undo = bank.rollback_to(&When::position(positions[2])).expect("previews").commit().expect("commits");
+    let undo = bank.rollback_to(positions[2]).expect("previews").commit().expect("commits");
     assert_eq!(state(&bank), before);
-    bank.rollback_to(&When::lsn(undo.position.lsn.before())).expect("previews").commit().expect("commits");
+    bank.rollback_to(When::lsn(undo.position.lsn.before())).expect("previews").commit().expect("commits");
     assert_eq!(state(&bank), Bank::default(), "back to the first rollback");
     assert_eq!(state(&open_on(&sim.crash(Crash::LoseAll))), Bank::default());
 }
@@ -65,10 +66,10 @@ fn a_commit_since_the_preview_is_a_conflict_and_a_pin_is_not() {
     assert_eq!(stale.commit().expect_err("something moved").kind(), &ErrorKind::Conflict);
     assert_eq!(state(&bank), live);
     let preview = bank.rollback_to(&target).expect("previews");
-    bank.pin("here", &When::now(), "").expect("pins");
+    bank.pin("here", When::now(), "").expect("pins");
     preview.commit().expect("a pin changes no state");
-    let stale = bank.rollback_to(&When::pin("here")).expect("previews");
-    bank.rollback_to(&When::pin("here")).expect("previews").commit().expect("commits");
+    let stale = bank.rollback_to(When::pin("here")).expect("previews");
+    bank.rollback_to(When::pin("here")).expect("previews").commit().expect("commits");
     assert_eq!(stale.commit().expect_err("a rollback is a change").kind(), &ErrorKind::Conflict);
     assert_eq!(state(&bank), live);
 }
@@ -77,7 +78,7 @@ fn a_commit_since_the_preview_is_a_conflict_and_a_pin_is_not() {
 fn rollbacks_stand_among_the_events_with_their_target() {
     let (bank, positions) = with_three_deposits(&Sim::new(4));
     let by_bob = bank.with_meta(Meta::new().actor("bob").cause("a mistake"));
-    by_bob.rollback_to(&When::position(positions[1])).expect("previews").commit().expect("commits");
+    by_bob.rollback_to(positions[1]).expect("previews").commit().expect("commits");
     let last = bank.events(..).expect("reads").last().expect("some").expect("checks");
     assert_eq!(last.item, Item::Rollback { target: positions[1] });
     assert_eq!(last.meta.expect("was said").actor.as_deref(), Some("bob"));
@@ -88,7 +89,7 @@ fn a_crash_at_any_step_of_a_rollback_leaves_the_state_before_or_after_it() {
     let prepare = || {
         let sim = Sim::new(5);
         let (bank, positions) = with_three_deposits(&sim);
-        let preview = bank.rollback_to(&When::position(positions[0])).expect("previews");
+        let preview = bank.rollback_to(positions[0]).expect("previews");
         (sim, bank, preview)
     };
     let (sim, bank, preview) = prepare();

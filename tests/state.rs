@@ -1,6 +1,7 @@
 //! A commit is in the log, in the state and acknowledged, or nothing of it is seen anywhere.
 
 #![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 mod state_parts;
 
@@ -122,10 +123,10 @@ fn calling_the_handle_from_inside_a_closure_is_an_error_and_not_a_deadlock() {
             other.transaction(|_| Ok([])).err(),
             other.read(|_| ()).err(),
             other.latest(|_| ()).err(),
-            other.at(&everlog::When::now()).err(),
+            other.at(everlog::When::now()).err(),
             other.events(..).err(),
             other.subscribe(Position::START).err(),
-            other.rollback_to(&everlog::When::now()).err(),
+            other.rollback_to(everlog::When::now()).err(),
             other.snapshot().err(),
             other.tick().err(),
             other.close().err(),
@@ -248,7 +249,7 @@ fn a_read_only_handle_shows_what_is_proven_and_changes_nothing() {
     for error in [
         sight.commit(deposit(1, 1)).err(),
         sight.transaction(|_| Ok([])).err(),
-        sight.rollback_to(&everlog::When::position(Position::START)).err(),
+        sight.rollback_to(everlog::When::position(Position::START)).err(),
         sight.snapshot().err(),
     ] {
         assert_eq!(error.expect("refused").kind(), &ErrorKind::ReadOnly);

@@ -1,6 +1,7 @@
 //! What a full disk refused is in no state; what a failed sync leaves unknown is read by nobody (J5).
 
 #![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 mod state_parts;
 
@@ -38,7 +39,7 @@ fn a_refused_group_is_taken_out_of_every_state_and_commits_go_on() {
     }
     assert_eq!(bank.read(|bank| (bank.of(1), bank.of(2))).expect("reads"), (committed, singles));
     let live = state(&bank);
-    assert_eq!(bank.at(&When::now()).expect("folds").into_state(), live);
+    assert_eq!(bank.at(When::now()).expect("folds").into_state(), live);
     bank.close().expect("closes");
     let bank = open_on(&sim);
     assert_eq!(state(&bank), live);
@@ -60,14 +61,14 @@ fn numbers_that_were_taken_back_and_given_to_a_pin_fool_no_reader() {
     let mut pins = 0;
     while bank.position().lsn.get() < 610 {
         pins += 1;
-        bank.pin(&format!("takes a number {pins}"), &When::now(), "").expect("pins");
+        bank.pin(&format!("takes a number {pins}"), When::now(), "").expect("pins");
     }
     assert_eq!(bank.read(|bank| bank.of(6)).expect("reads"), kept);
     bank.commit(deposit(7, 1)).expect("commits");
     let live = state(&bank);
     assert_eq!((live.of(6), live.of(7)), (kept, 1));
     assert_eq!(bank.latest(Bank::clone).expect("reads"), live);
-    assert_eq!(bank.at(&When::now()).expect("folds").into_state(), live);
+    assert_eq!(bank.at(When::now()).expect("folds").into_state(), live);
     bank.close().expect("closes");
     assert_eq!(state(&open_on(&sim)), live);
 }
@@ -117,7 +118,7 @@ fn many_threads_on_a_disk_that_is_full_now_and_then_keep_what_was_acknowledged_a
                 assert!(now >= seen);
                 seen = now;
                 // Takes numbers that may have been given before.
-                let _full = bank.pin("one", &When::now(), "");
+                let _full = bank.pin("one", When::now(), "");
             }
         });
         let writers: Vec<_> = (0..3)
@@ -145,7 +146,7 @@ fn many_threads_on_a_disk_that_is_full_now_and_then_keep_what_was_acknowledged_a
     let live = state(&bank);
     assert_eq!(live.total(), acknowledged);
     assert_eq!(bank.latest(Bank::clone).expect("reads"), live);
-    assert_eq!(bank.at(&When::now()).expect("folds").into_state(), live);
+    assert_eq!(bank.at(When::now()).expect("folds").into_state(), live);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The state as of a moment is the fold of all records at or before it, and the answer names the position (J8).
 
 #![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 mod state_parts;
 
@@ -39,7 +40,7 @@ fn a_moment_is_named_by_position_time_distance_or_pin() {
     let bank = open(&Sim::new(1), &clock);
     deposit_each_minute(&bank, &clock, 30);
     let third = bank.events(..).expect("reads").nth(2).expect("a third").expect("checks");
-    bank.pin("third", &When::position(third.position), "for later").expect("pins");
+    bank.pin("third", When::position(third.position), "for later").expect("pins");
     for when in [
         When::position(third.position),
         When::lsn(Lsn::new(3)),
@@ -57,8 +58,8 @@ fn a_moment_is_named_by_position_time_distance_or_pin() {
     assert_eq!(total(&bank, &When::position(Position::START)), 0);
     assert_eq!(total(&bank, &When::time("2026-11-19T17:59:59Z").expect("a time")), 0, "before the first");
     assert_eq!(When::time("2026-11-19T18:00:00").expect_err("no zone").kind(), &ErrorKind::Input);
-    assert_eq!(bank.at(&When::pin("fourth")).expect_err("no pin").kind(), &ErrorKind::Absent);
-    assert_eq!(bank.at(&When::lsn(Lsn::new(99))).expect_err("not yet").kind(), &ErrorKind::Absent);
+    assert_eq!(bank.at(When::pin("fourth")).expect_err("no pin").kind(), &ErrorKind::Absent);
+    assert_eq!(bank.at(When::lsn(Lsn::new(99))).expect_err("not yet").kind(), &ErrorKind::Absent);
 }
 
 #[test]
@@ -68,7 +69,7 @@ fn events_at_the_same_instant_are_all_in_and_the_instant_stays_open() {
     let first = bank.commit(deposit(1, 1)).expect("commits");
     let second = bank.commit(deposit(1, 2)).expect("commits");
     assert_eq!(first.time, second.time, "the clock stands still");
-    let past = bank.at(&When::timestamp(first.time)).expect("is there");
+    let past = bank.at(When::timestamp(first.time)).expect("is there");
     assert_eq!((past.total(), past.position()), (3, second.position));
     assert!(past.is_open(), "more may happen at this instant");
     bank.commit(deposit(1, 4)).expect("commits");
@@ -76,7 +77,7 @@ fn events_at_the_same_instant_are_all_in_and_the_instant_stays_open() {
     assert_eq!(total(&bank, &When::position(first.position)), 1, "positions tell them apart");
     clock.advance(MINUTE);
     bank.commit(deposit(1, 8)).expect("commits");
-    let past = bank.at(&When::timestamp(first.time)).expect("is there");
+    let past = bank.at(When::timestamp(first.time)).expect("is there");
     assert_eq!(past.total(), 7);
     assert!(!past.is_open(), "something later has happened");
 }
@@ -112,7 +113,7 @@ fn a_position_inside_a_transaction_means_before_the_whole_of_it() {
     let receipt =
         bank.transaction(|_| Ok((0..many).map(|_| deposit(2, 1)))).expect("commits").expect("events");
     let inside = Position { lsn: receipt.first_lsn.plus(many / 2), ..receipt.position };
-    let past = bank.at(&When::position(inside)).expect("is there");
+    let past = bank.at(inside).expect("is there");
     assert_eq!((past.total(), past.position().lsn.get()), (2, 2));
     assert_eq!(total(&bank, &When::position(receipt.position)), 2 + many);
 }

@@ -1,5 +1,9 @@
 //! A changed fold or state never meets a snapshot that it would misread: it folds anew, or takes the step it was given.
 
+#![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
+#![cfg(feature = "sim")]
+
 mod state_parts;
 
 use std::sync::Arc;
@@ -90,7 +94,7 @@ fn another_revision_folds_the_whole_log_anew() {
     let sim = sim_with_ones(10);
     let sum = open::<Doubled>(&sim).expect("opens");
     assert_eq!(sum.read(|sum| sum.sum).expect("reads"), 20);
-    assert_eq!(sum.at(&When::now()).expect("folds").sum, 20);
+    assert_eq!(sum.at(When::now()).expect("folds").sum, 20);
     sum.snapshot().expect("makes a snapshot of its own");
     sum.commit(1).expect("commits");
     sum.close().expect("closes");
@@ -154,10 +158,10 @@ fn a_large_state_survives_snapshots_rollbacks_and_a_fold_that_panics() {
     let full = texts.read(Texts::clone).expect("reads");
     texts.snapshot().expect("makes a snapshot");
     texts.commit(String::new()).expect_err("panics");
-    let preview = texts.rollback_to(&When::lsn(everlog::Lsn::new(8))).expect("previews");
+    let preview = texts.rollback_to(When::lsn(everlog::Lsn::new(8))).expect("previews");
     preview.commit().expect("commits");
     assert_eq!(texts.read(|texts| texts.0.len()).expect("reads"), 8);
-    let undone = texts.rollback_to(&When::lsn(everlog::Lsn::new(10))).expect("previews");
+    let undone = texts.rollback_to(When::lsn(everlog::Lsn::new(10))).expect("previews");
     undone.commit().expect("commits");
     texts.commit(String::new()).expect_err("panics");
     assert!(texts.read(|texts| *texts == full).expect("reads"));

@@ -1,6 +1,7 @@
 //! A journal is opened as what it is (J15): changed types are read as what they were meant to be, or refused by name.
 
 #![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 mod state_parts;
 

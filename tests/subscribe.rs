@@ -1,6 +1,7 @@
 //! A subscription gives everything durable after a position, in order, each once, also after a restart.
 
 #![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 mod state_parts;
 
@@ -27,8 +28,8 @@ fn it_resumes_where_it_was_left_across_rollbacks_and_restarts() {
     let mut feed = bank.subscribe(first).expect("subscribes");
     let second = feed.next().expect("one").expect("checks");
     assert_eq!((lsn(&second), second.item.event()), (2, Some(&deposit(1, 2))));
-    bank.pin("a pin is no item", &When::now(), "").expect("pins");
-    bank.rollback_to(&When::position(first)).expect("previews").commit().expect("commits");
+    bank.pin("a pin is no item", When::now(), "").expect("pins");
+    bank.rollback_to(first).expect("previews").commit().expect("commits");
     bank.close().expect("closes");
     assert!(!feed.has_ended(), "it has not seen everything");
     let bank = open_on(&sim);
@@ -101,7 +102,7 @@ fn a_position_that_a_crash_cut_is_refused_with_the_last_one_in_common() {
     let after = sim.crash(Crash::LoseAll);
     let bank = open_on(&after);
     bank.commit(deposit(1, 3)).expect("gives the number again");
-    for error in [bank.subscribe(lost).err(), bank.at(&When::position(lost)).err()] {
+    for error in [bank.subscribe(lost).err(), bank.at(lost).err()] {
         assert_eq!(error.expect("refused").kind(), &ErrorKind::Diverged { common });
     }
     assert_eq!(

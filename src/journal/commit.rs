@@ -3,7 +3,8 @@
 //! A commit first takes its place in the order and a seat in the open group, without I/O. Then it waits for
 //! durability: a blocked thread among those seated is called upon to lead, writes the group, syncs, settles the seats
 //! and calls the next leader. When only tickets wait, the pump leads. While one group syncs the next fills; a group
-//! that wants a sync is written only after the previous sync returned. No timer: the disk sets the pace.
+//! that wants a sync is written only after the previous sync returned. No timer: the disk sets the pace. This file
+//! is what a committing thread meets; what a leader does is in `lead`.
 
 use std::time::Duration;
 
@@ -11,10 +12,12 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::group::{Group, NewRecord};
 use crate::journal::seat::{Call, Cell, Fate, Need, Seat};
+pub(crate) use crate::journal::seat::{Entered, Patience, Sitter};
 use crate::position::Lsn;
 use crate::segment::record::RecordKind;
-use crate::sync::{Arc, AtomicU32, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, thread, wait};
+use crate::sync::{Arc, AtomicU32, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, wait, wait_while_for};
 
+mod lead;
 mod reserve;
 
 pub(crate) use reserve::Reserved;
@@ -45,32 +48,6 @@ pub(crate) trait Stamper: Send {
 
     /// The last records were not written, perhaps with the one that told of a step: it is to be told again.
     fn take_back(&mut self) {}
-}
-
-/// Whether to wait for room in the open group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    Wait,
-    Try,
-}
-
-/// Who will wait for a commit's fate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sitter {
-    /// The calling thread, at once.
-    Thread,
-    /// A ticket, some time or never.
-    Ticket,
-}
-
-/// A commit that has its place in the order.
-#[derive(Debug)]
-pub(crate) struct Entered {
-    pub(crate) first_lsn: Lsn,
-    pub(crate) last_lsn: Lsn,
-    pub(crate) time: Timestamp,
-    pub(crate) need: Need,
-    pub(crate) cell: Arc<Cell>,
 }
 
 /// The order and the group commit over a sink.
@@ -108,8 +85,10 @@ struct State {
     /// The pump is the one called upon to sync.
     pump_sync: bool,
     pump_stops: bool,
-    /// Whether there is a pump.
+    /// Whether there is a pump; otherwise a thread that waits for a ticket or for room does its work.
     pump_runs: bool,
+    /// How many seats the last sync settled or found waiting: who may be expected in the next group.
+    expected: usize,
     /// Being written.
     in_flight: Vec<Seat>,
     /// Written, not yet synced.
@@ -145,6 +124,7 @@ impl<S: Sink> Core<S> {
             pump_sync: false,
             pump_stops: false,
             pump_runs: false,
+            expected: 0,
             in_flight: Vec::new(),
             awaiting: Vec::new(),
             proven: false,
@@ -233,7 +213,7 @@ impl<S: Sink> Core<S> {
                 state = self.state.lock();
             } else {
                 state.waiting_for_room += 1;
-                wait(&self.room, &mut state);
+                state = wait(&self.room, state);
                 state.waiting_for_room -= 1;
             }
         }
@@ -256,16 +236,11 @@ impl<S: Sink> Core<S> {
         }
     }
 
-    /// Blocks on a ticket's cell, doing the pump's work meanwhile if the pump has not begun it.
+    /// Blocks on a ticket's cell; leads when called upon, and does the pump's work if nobody else does.
     pub(crate) fn complete_ticket(&self, cell: &Cell) -> Result<()> {
         cell.wake_this_thread();
-        // Whoever leaves work to the pump from here on sees that this thread waits; what was left before is seen below.
-        drop(self.state.lock());
-        while !cell.settled() {
-            if !self.drive() {
-                cell.sleep();
-            }
-        }
+        // Under the lock: either this sees the work that was left to the pump, or a later decision sees this thread.
+        self.drive_surely();
         self.complete(cell)
     }
 
@@ -299,222 +274,6 @@ impl<S: Sink> Core<S> {
         drop(state);
         ring(calls);
         self.complete(&cell)
-    }
-
-    /// Decides who works next. At most one writes and one syncs; the calls ring after the lock is released.
-    fn designate(&self, state: &mut State) -> Vec<Call> {
-        let mut calls = Vec::new();
-        if state.failure.is_some() {
-            return calls;
-        }
-        if !state.writing && !state.open.is_empty() && !(state.open.wants_sync && state.syncing) {
-            state.writing = true;
-            state.writer_syncs = state.open.wants_sync;
-            state.syncing |= state.open.wants_sync;
-            match state.open.seats.iter().find(|seat| seat.can_lead) {
-                Some(seat) => calls.push(seat.call_to_write()),
-                None => {
-                    state.pump_write = true;
-                    calls.extend(self.ring_the_bell(state));
-                }
-            }
-        }
-        if !state.syncing && state.written > state.durable {
-            state.syncing = true;
-            match state.awaiting.iter().find(|seat| seat.can_lead && seat.last_lsn <= state.written) {
-                Some(seat) => calls.push(seat.call_to_sync()),
-                None => {
-                    state.pump_sync = true;
-                    calls.extend(self.ring_the_bell(state));
-                }
-            }
-        }
-        calls
-    }
-
-    /// Calls the pump, or without one whoever waits: each drives before it sleeps again.
-    fn ring_the_bell(&self, state: &State) -> Option<Call> {
-        self.pump_due.store(1, Ordering::Release);
-        self.bell.notify_one();
-        if state.pump_runs {
-            return None;
-        }
-        if state.waiting_for_room > 0 {
-            self.room.notify_all();
-        }
-        state.awaiting.iter().chain(&state.open.seats).find_map(Seat::nudge)
-    }
-
-    /// Writes the open group and, with the right to, syncs it.
-    fn lead_write(&self) {
-        let mut rescue = Rescue { core: self, armed: true };
-        // Whoever is about to commit may still join: this costs a lone writer nothing and doubles the rate of two.
-        thread::yield_now();
-        let mut state = self.state.lock();
-        if state.failure.is_some() {
-            rescue.armed = false;
-            return;
-        }
-        let mut group = state.take_open();
-        state.in_flight = std::mem::take(&mut group.seats);
-        let mut syncs = std::mem::take(&mut state.writer_syncs);
-        if group.wants_sync && !syncs && !state.syncing {
-            state.syncing = true;
-            syncs = true;
-        }
-        if state.waiting_for_room > 0 {
-            self.room.notify_all();
-        }
-        drop(state);
-        let written = self.sink.write(&mut group);
-        let state = self.state.lock();
-        rescue.armed = false;
-        drop(rescue);
-        match written {
-            Ok(()) => self.wrote(state, group, syncs),
-            Err(WriteError::Refused(error)) => self.refuse(state, group, syncs, &error),
-            Err(WriteError::Failed(error)) => self.fail(state, error),
-        }
-    }
-
-    fn wrote(&self, mut state: MutexGuard<'_, State>, mut group: Group, syncs: bool) {
-        state.writing = false;
-        state.written = group.last_lsn;
-        let mut calls = Vec::new();
-        for seat in std::mem::take(&mut state.in_flight) {
-            match seat.need {
-                Need::Written => calls.push(seat.settle(&Ok(()))),
-                Need::Synced => state.awaiting.push(seat),
-            }
-        }
-        group.reset(2 * self.frame_bytes_max);
-        state.idle = Some(group);
-        if syncs {
-            ring_unlocked(state, calls);
-            self.lead_sync();
-        } else {
-            let mut next = self.designate(&mut state);
-            next.append(&mut calls);
-            ring_unlocked(state, next);
-        }
-    }
-
-    /// Takes the numbers of a refused group back, and of those that queued behind it.
-    fn refuse(&self, mut state: MutexGuard<'_, State>, mut group: Group, syncs: bool, error: &Error) {
-        state.writing = false;
-        state.refusals += 1;
-        state.last_refusal = Some(error.clone());
-        if syncs {
-            state.syncing = false;
-        }
-        let behind = state.take_open();
-        state.stamper.take_back();
-        state.next_lsn = state.written.next();
-        let outcome = Err(error.clone());
-        // Whoever waits behind the end for what was being written waits for numbers that are no more.
-        let written = state.written;
-        let (beyond, rest): (Vec<_>, Vec<_>) =
-            state.awaiting.drain(..).partition(|seat| seat.last_lsn > written);
-        state.awaiting = rest;
-        let seats = std::mem::take(&mut state.in_flight).into_iter().chain(behind.seats).chain(beyond);
-        let mut calls: Vec<_> = seats.map(|seat| seat.settle(&outcome)).collect();
-        group.reset(2 * self.frame_bytes_max);
-        state.idle = Some(group);
-        if state.waiting_for_room > 0 {
-            self.room.notify_all();
-        }
-        let mut next = self.designate(&mut state);
-        next.append(&mut calls);
-        ring_unlocked(state, next);
-    }
-
-    /// Syncs what is written and settles who waited for it. The caller has the right to sync.
-    fn lead_sync(&self) {
-        let mut rescue = Rescue { core: self, armed: true };
-        let state = self.state.lock();
-        if state.failure.is_some() {
-            rescue.armed = false;
-            return;
-        }
-        let covered = state.written;
-        drop(state);
-        let synced = self.sink.sync();
-        let mut state = self.state.lock();
-        rescue.armed = false;
-        drop(rescue);
-        if let Err(error) = synced {
-            return self.fail(state, error);
-        }
-        state.syncing = false;
-        state.proven = true;
-        state.durable = state.durable.max(covered);
-        self.durable.store(state.durable.get(), Ordering::Release);
-        let durable = state.durable;
-        let (done, rest): (Vec<_>, Vec<_>) =
-            state.awaiting.drain(..).partition(|seat| seat.last_lsn <= durable);
-        state.awaiting = rest;
-        let mut calls = self.designate(&mut state);
-        calls.extend(done.into_iter().map(|seat| seat.settle(&Ok(()))));
-        if state.watchers > 0 {
-            self.changed.notify_all();
-        }
-        ring_unlocked(state, calls);
-    }
-
-    /// Poisons: everyone who waits wakes with the same error, and nothing is accepted any more (J5).
-    fn fail(&self, mut state: MutexGuard<'_, State>, error: Error) {
-        let failure = state.failure.get_or_insert(error).clone();
-        let outcome = Err(failure.fate_unknown());
-        let open = state.take_open();
-        state.writing = false;
-        state.syncing = false;
-        state.pump_write = false;
-        state.pump_sync = false;
-        let in_flight = std::mem::take(&mut state.in_flight);
-        let awaiting = std::mem::take(&mut state.awaiting);
-        let all = awaiting.into_iter().chain(in_flight).chain(open.seats);
-        let calls = all.map(|seat| seat.settle(&outcome)).collect();
-        self.room.notify_all();
-        self.changed.notify_all();
-        self.bell.notify_all();
-        ring_unlocked(state, calls);
-    }
-
-    /// Does the pump's work, if there is any that nobody has begun. Tells whether there was.
-    pub(crate) fn drive(&self) -> bool {
-        if self.pump_due.load(Ordering::Acquire) == 0 {
-            return false;
-        }
-        let mut state = self.state.lock();
-        self.pump_due.store(u32::from(state.pump_write && state.pump_sync), Ordering::Release);
-        if std::mem::take(&mut state.pump_write) {
-            drop(state);
-            self.lead_write();
-            true
-        } else if std::mem::take(&mut state.pump_sync) {
-            drop(state);
-            self.lead_sync();
-            true
-        } else {
-            false
-        }
-    }
-
-    /// The pump's life: leads for tickets and syncs behind buffered commits, until told to stop.
-    pub(crate) fn pump(&self) {
-        self.state.lock().pump_runs = true;
-        loop {
-            if self.drive() {
-                continue;
-            }
-            let mut state = self.state.lock();
-            while !state.pump_write && !state.pump_sync {
-                if state.pump_stops || state.failure.is_some() {
-                    return;
-                }
-                wait(&self.bell, &mut state);
-            }
-        }
     }
 
     /// Accepts nothing from now on, writes and syncs what was accepted, and stops the pump.
@@ -565,17 +324,14 @@ impl<S: Sink> Core<S> {
     pub(crate) fn sink(&self) -> &S {
         &self.sink
     }
-}
 
-#[cfg(not(loom))]
-impl<S: Sink> Core<S> {
     /// Waits until more than `lsn` is durable; returns the durable end, which is no larger after `timeout`, a failure
     /// or the close.
     pub(crate) fn watch(&self, lsn: Lsn, timeout: Duration) -> Lsn {
         let mut state = self.state.lock();
         state.watchers += 1;
-        let over = |state: &mut State| state.durable <= lsn && state.failure.is_none() && !state.closed;
-        self.changed.wait_while_for(&mut state, over, timeout);
+        let goes_on = |state: &mut State| state.durable <= lsn && state.failure.is_none() && !state.closed;
+        state = wait_while_for(&self.changed, state, goes_on, timeout);
         state.watchers -= 1;
         state.durable
     }
@@ -584,20 +340,6 @@ impl<S: Sink> Core<S> {
 impl State {
     fn take_open(&mut self) -> Group {
         std::mem::replace(&mut self.open, self.idle.take().unwrap_or_default())
-    }
-}
-
-/// Poisons the journal if a leader panics, so that nobody waits for ever.
-struct Rescue<'a, S: Sink> {
-    core: &'a Core<S>,
-    armed: bool,
-}
-
-impl<S: Sink> Drop for Rescue<'_, S> {
-    fn drop(&mut self) {
-        if self.armed {
-            self.core.poison(Error::new(ErrorKind::Io, "the thread that led the commit panicked"));
-        }
     }
 }
 
@@ -610,6 +352,10 @@ fn ring_unlocked(state: MutexGuard<'_, State>, calls: Vec<Call>) {
     ring(calls);
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 #[path = "commit_tests.rs"]
 mod tests;
+
+#[cfg(all(test, loom))]
+#[path = "loom_tests.rs"]
+mod loom_tests;

@@ -143,6 +143,7 @@ impl Journal {
 
     /// Up to which record [`Journal::compact`] would free segments now, if any. Changes nothing, and can be asked of a
     /// journal that is open for reading only.
+    #[cfg(feature = "cli")]
     pub(crate) fn compaction_target(&self, retention: &Retention) -> Result<Option<Lsn>> {
         self.only_raw("compact")?;
         let now = match self.writer_core() {

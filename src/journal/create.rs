@@ -18,7 +18,7 @@ pub(crate) enum Found {
     /// Nothing, or no more than a creation that a crash interrupted before anything could be appended.
     Nothing,
     /// A root file that reads.
-    Journal(RootFile),
+    Journal(Box<RootFile>),
 }
 
 /// Looks at the directory without changing it. Who wants to write later asks for the right to now, so that a read-only
@@ -31,7 +31,7 @@ pub(crate) fn look(medium: &dyn Medium, access: Access) -> Result<Found> {
         false => None,
     };
     match root {
-        Some(Ok(root)) => return Ok(Found::Journal(root)),
+        Some(Ok(root)) => return Ok(Found::Journal(Box::new(root))),
         Some(Err(error)) if *error.kind() != ErrorKind::Damaged => return Err(error),
         _ => {}
     }

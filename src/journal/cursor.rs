@@ -105,6 +105,10 @@ impl FrameCursor {
         let Some(reader) = &mut self.reader else { return Ok(()) };
         let number = reader.segment().birth.number;
         let here = reader.place().offset;
+        if let Some(leg) = self.history.leg_instead_of(number, self.next_lsn) {
+            self.open(leg);
+            return Ok(());
+        }
         let after = self.history.leg_after(number);
         if self.leg_end.is_none() && after.is_some() {
             // It was the active segment when the cursor came; now it has an end, and frames may have been added.
@@ -239,8 +243,8 @@ pub(crate) fn find_time(history: &Arc<History>, time: Timestamp, first: Lsn, las
     let (mut low, mut high) = (0, legs.len());
     while low < high {
         let middle = low + (high - low) / 2;
-        match first_time(&legs[middle])? {
-            Some(found) if found < time => low = middle + 1,
+        match legs[middle].segment.first_record()? {
+            Some((_, found)) if found < time => low = middle + 1,
             Some(_) => high = middle,
             // An empty segment says nothing; it can only stand at the end.
             None => high = middle,
@@ -263,22 +267,4 @@ pub(crate) fn find_time(history: &Arc<History>, time: Timestamp, first: Lsn, las
         }
     }
     Ok(last.next())
-}
-
-/// The time of the first record in a segment.
-fn first_time(leg: &Leg) -> Result<Option<Timestamp>> {
-    let start = Place::start(&leg.segment.birth);
-    let mut reader = FrameReader::new(leg.segment.clone(), start, leg.end.unwrap_or(u64::MAX));
-    loop {
-        match reader.step()? {
-            Step::Frame(header) if header.kind == FrameKind::Data => {
-                return match Records::new(reader.body()).next() {
-                    Some(record) => Ok(Some(record?.time)),
-                    None => Ok(None),
-                };
-            }
-            Step::Frame(_) => {}
-            _ => return Ok(None),
-        }
-    }
 }

@@ -50,7 +50,6 @@ pub(crate) struct Draft {
     pub(crate) record_count: u32,
     /// Whether its last record's transaction goes on in the next frame.
     pub(crate) continues: bool,
-    pub(crate) first_time: Timestamp,
     pub(crate) last_time: Timestamp,
 }
 
@@ -58,7 +57,7 @@ impl Draft {
     fn new(first_lsn: Lsn, time: Timestamp, mut bytes: Vec<u8>) -> Draft {
         bytes.clear();
         bytes.resize(frame::HEADER_BYTES, 0);
-        Draft { bytes, first_lsn, record_count: 0, continues: false, first_time: time, last_time: time }
+        Draft { bytes, first_lsn, record_count: 0, continues: false, last_time: time }
     }
 
     /// The records' bytes.

@@ -108,6 +108,13 @@ impl History {
         legs.get(index).cloned()
     }
 
+    /// The segment that holds `lsn`, if segment `number` was let go meanwhile.
+    pub(crate) fn leg_instead_of(&self, number: u64, lsn: Lsn) -> Option<Leg> {
+        let legs = self.legs.read();
+        let first = legs.first()?;
+        (first.segment.birth.number > number && first.first_lsn <= lsn).then(|| first.clone())
+    }
+
     /// The segment after the one numbered `number`.
     pub(crate) fn leg_after(&self, number: u64) -> Option<Leg> {
         let legs = self.legs.read();

@@ -47,7 +47,7 @@ fn open_for_writing(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opene
     let lease = lease::take(&**medium)?;
     let mut created = false;
     let mut root = match create::look(&**medium, Access::Write)? {
-        Found::Journal(root) => root,
+        Found::Journal(root) => *root,
         Found::Nothing => {
             created = true;
             create::create(medium, options, options.clock.wall())?
@@ -88,6 +88,7 @@ fn fresh_start(chain: &Chain, replayed: Replayed) -> Result<TailStart> {
         epoch: first.unwrap_or_default(),
         summary: replayed.summary,
         live_bytes: tail.segment.birth.capacity,
+        used_bytes: 0,
         sealed: false,
         bytes_since_snapshot: replayed.bytes,
     })
@@ -111,7 +112,7 @@ fn open_read_only(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opened>
 
 fn look_once(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opened> {
     let root = match create::look(&**medium, Access::Read)? {
-        Found::Journal(root) => root,
+        Found::Journal(root) => *root,
         Found::Nothing => return Err(nothing_there(&**medium)),
     };
     check_face(&root, &options.face)?;

@@ -59,9 +59,9 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// The capacity of the next segment of a journal of `live_bytes`: it doubles with the journal, between limits.
-    pub(crate) fn segment_capacity(&self, live_bytes: u64) -> u64 {
-        let wanted = live_bytes.clamp(self.segment_bytes_min, self.segment_bytes_max);
+    /// The capacity of the next segment of a journal whose frames take `used_bytes`: it doubles with them, between limits.
+    pub(crate) fn segment_capacity(&self, used_bytes: u64) -> u64 {
+        let wanted = used_bytes.clamp(self.segment_bytes_min, self.segment_bytes_max);
         crate::segment::align_up(wanted, BLOCK_BYTES).max(CAPACITY_MIN)
     }
 }
@@ -79,6 +79,7 @@ pub(crate) struct Face {
 
 pub(crate) const FACE_RAW: u8 = 0;
 pub(crate) const FACE_TYPED: u8 = 1;
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command uses it"))]
 pub(crate) const FACE_STORE: u8 = 2;
 
 impl Face {
@@ -87,6 +88,7 @@ impl Face {
     }
 
     /// Whatever the journal holds.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command uses it"))]
     pub(crate) fn any() -> Face {
         Face { kind: None, ..Face::raw() }
     }

@@ -37,6 +37,7 @@ pub(crate) fn resume(chain: &Chain, root: &RootFile, replayed: Replayed) -> Resu
         epoch,
         summary: replayed.summary,
         live_bytes: live_bytes(&chain.stretches),
+        used_bytes: used_bytes(&chain.stretches[..chain.stretches.len() - 1], 0),
         sealed: true,
         bytes_since_snapshot: replayed.bytes,
     })
@@ -69,7 +70,7 @@ pub(crate) fn mend(
     let bytes_cut = cut.as_ref().map_or(0, |cut| cut.bytes);
     let room: u64 = replayed.kept.iter().map(|frame| frame::room(frame.body.len(), limits.aligned)).sum();
     let capacity = limits
-        .segment_capacity(live_bytes(&chain.stretches))
+        .segment_capacity(used_bytes(&chain.stretches, replayed.place.offset))
         .max(spare::capacity_for(room + reserve_bytes(limits.aligned)));
     // An unused segment may have the next number; numbers are never given twice while a file has them.
     let number = spare::after(chain.newest_number)?;
@@ -89,6 +90,7 @@ pub(crate) fn mend(
         epoch,
         summary: replayed.summary,
         live_bytes: live_bytes(&chain.stretches),
+        used_bytes: used_bytes(&chain.stretches[..chain.stretches.len() - 1], 0),
         sealed: false,
         bytes_since_snapshot: replayed.bytes,
     };
@@ -103,6 +105,11 @@ fn next_epoch(chain: &Chain, root: &RootFile, replayed: &Replayed) -> Result<Epo
 
 fn live_bytes(stretches: &[Stretch]) -> u64 {
     stretches.iter().map(|stretch| stretch.segment.birth.capacity).sum()
+}
+
+/// Bytes up to the end of the frames in each segment; `open_end` is that of one without an end of its own.
+fn used_bytes(stretches: &[Stretch], open_end: u64) -> u64 {
+    stretches.iter().map(|stretch| stretch.end().unwrap_or(open_end)).sum()
 }
 
 /// Writes the kept frames into `fresh`, each bound anew to its place, and syncs them.

@@ -48,8 +48,6 @@ pub(crate) struct Replayed {
     pub(crate) records: u64,
     /// Bytes of their frames' bodies.
     pub(crate) bytes: u64,
-    /// The last record known to be durable.
-    pub(crate) proven: Lsn,
     /// How many records of an unfinished transaction were dropped.
     pub(crate) unfinished: u64,
     /// Damage inside the history: what is here is the whole prefix before it.
@@ -278,7 +276,6 @@ impl Walk<'_> {
             stop,
             records: self.records,
             bytes: self.bytes,
-            proven: self.proven,
             unfinished,
             damage: None,
         }

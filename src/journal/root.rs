@@ -318,12 +318,14 @@ impl RootFile {
 }
 
 /// What stands in a root file, each copy judged by itself: for those who report every fault.
+#[cfg(feature = "cli")]
 #[derive(Debug)]
 pub(crate) struct Copies {
     pub(crate) identities: [Result<Identity>; 2],
     pub(crate) slots: [Result<Slot>; 2],
 }
 
+#[cfg(feature = "cli")]
 impl Copies {
     /// Reads all four blocks.
     pub(crate) fn read(file: &dyn MediumFile) -> Result<Copies> {

@@ -2,9 +2,10 @@
 
 use std::task::Waker;
 
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::position::Lsn;
-use crate::sync::{Arc, AtomicU32, Mutex, Ordering, thread};
+use crate::sync::{Arc, AtomicU32, Bed, Mutex, Ordering};
 
 /// Nothing decided yet.
 const WAITING: u32 = 0;
@@ -30,14 +31,15 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 enum Wake {
     Nobody,
-    Thread(thread::Thread),
+    Thread(Bed),
     Task(Waker),
 }
 
 /// Shared by the one who waits and the one who settles. Settled exactly once.
 #[derive(Debug)]
 pub(crate) struct Cell {
-    /// Written last when settling (release), read first when waiting (acquire).
+    /// Written last when settling (release), read first when waiting (acquire). Every change after the first reads
+    /// and writes in one step, so that all have one order.
     status: AtomicU32,
     /// Not zero when a thread waits or will.
     sat: AtomicU32,
@@ -53,7 +55,7 @@ struct Inner {
 impl Cell {
     /// A cell for the calling thread, which will block in [`Cell::sleep`].
     pub(crate) fn for_this_thread() -> Arc<Cell> {
-        Cell::with(Wake::Thread(thread::current()))
+        Cell::with(Wake::Thread(Bed::for_this_thread()))
     }
 
     /// A cell that may be polled or waited for later.
@@ -94,8 +96,13 @@ impl Cell {
 
     /// Makes the calling thread the one to wake; a look at the fate must follow before it sleeps.
     pub(crate) fn wake_this_thread(&self) {
-        self.inner.lock().wake = Wake::Thread(thread::current());
+        self.inner.lock().wake = Wake::Thread(Bed::for_this_thread());
         self.sat.store(1, Ordering::Release);
+    }
+
+    /// Whether a thread blocks on this cell, or is about to.
+    pub(crate) fn has_thread(&self) -> bool {
+        self.sat.load(Ordering::Acquire) != 0
     }
 
     /// Makes a task the one to wake; a look at the fate must follow.
@@ -109,8 +116,13 @@ impl Cell {
 
     /// Blocks the calling thread until woken, perhaps for no reason.
     pub(crate) fn sleep(&self) {
-        if matches!(self.fate(), Fate::Waiting) {
-            thread::park();
+        let bed = match &self.inner.lock().wake {
+            Wake::Thread(bed) => bed.clone(),
+            // Settled meanwhile.
+            _ => return,
+        };
+        if self.status.load(Ordering::Acquire) == WAITING {
+            bed.sleep();
         }
     }
 }
@@ -122,6 +134,32 @@ pub(crate) enum Need {
     Written,
     /// That a sync covers them.
     Synced,
+}
+
+/// Whether to wait for room in the open group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Wait,
+    Try,
+}
+
+/// Who will wait for a commit's fate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sitter {
+    /// The calling thread, at once.
+    Thread,
+    /// A ticket, some time or never.
+    Ticket,
+}
+
+/// A commit that has its place in the order.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    pub(crate) first_lsn: Lsn,
+    pub(crate) last_lsn: Lsn,
+    pub(crate) time: Timestamp,
+    pub(crate) need: Need,
+    pub(crate) cell: Arc<Cell>,
 }
 
 /// One commit in a group.
@@ -145,12 +183,6 @@ impl Seat {
             }
         };
         Call { cell: self.cell, status }
-    }
-
-    /// Wakes the waiting thread, if there is one, to look for work.
-    pub(crate) fn nudge(&self) -> Option<Call> {
-        let sat = self.cell.sat.load(Ordering::Acquire) != 0;
-        sat.then(|| Call { cell: Arc::clone(&self.cell), status: WAITING })
     }
 
     /// Calls upon the waiting thread to write.
@@ -177,7 +209,7 @@ impl Call {
     /// rings outside the lock, and the journal may have failed in between.
     pub(crate) fn ring(self) {
         if self.status >= DONE {
-            self.cell.status.store(self.status, Ordering::Release);
+            self.cell.status.swap(self.status, Ordering::AcqRel);
         } else {
             let status = &self.cell.status;
             if status.compare_exchange(WAITING, self.status, Ordering::AcqRel, Ordering::Acquire).is_err() {
@@ -187,13 +219,13 @@ impl Call {
         let mut inner = self.cell.inner.lock();
         let wake = match (&inner.wake, self.status < DONE) {
             // The thread stays the one to wake: it leads now and waits again afterwards.
-            (Wake::Thread(thread), true) => Wake::Thread(thread.clone()),
+            (Wake::Thread(bed), true) => Wake::Thread(bed.clone()),
             _ => std::mem::replace(&mut inner.wake, Wake::Nobody),
         };
         drop(inner);
         match wake {
             Wake::Nobody => {}
-            Wake::Thread(thread) => thread.unpark(),
+            Wake::Thread(bed) => bed.wake(),
             Wake::Task(waker) => waker.wake(),
         }
     }

@@ -134,11 +134,6 @@ impl Spares {
             let _unneeded = self.medium.sync_names();
         }
     }
-
-    /// How many bytes a ready segment takes.
-    pub(crate) fn ready_bytes(&self) -> u64 {
-        self.state.lock().ready.as_ref().map_or(0, |ready| ready.birth.capacity)
-    }
 }
 
 /// The smallest capacity with room for frames of `room` bytes.

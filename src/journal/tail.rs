@@ -35,6 +35,8 @@ pub(crate) struct TailStart {
     pub(crate) summary: Summary,
     /// Bytes of all live segments.
     pub(crate) live_bytes: u64,
+    /// Bytes of frames in the live segments before this one.
+    pub(crate) used_bytes: u64,
     /// Whether the last frame is the seal of a clean close.
     pub(crate) sealed: bool,
     /// Bytes of the frames that opening replayed.
@@ -49,6 +51,8 @@ pub(crate) struct Tail {
     pub(crate) spares: Arc<Spares>,
     root: Arc<Mutex<RootFile>>,
     history: Arc<History>,
+    /// The same for the whole session, so that a receipt needs no lock.
+    epoch: Epoch,
     /// The bytes of the newest snapshot, for the quota.
     snapshot_bytes: AtomicU64,
     /// Bytes appended since the newest snapshot was begun, about.
@@ -69,7 +73,6 @@ struct End {
     offset: u64,
     previous: u32,
     epoch: Epoch,
-    extent: Option<Extent>,
     summary: Summary,
     /// The last record whose bytes were all written before a successful sync began.
     proven: Lsn,
@@ -81,9 +84,13 @@ struct End {
     marked: Lsn,
     /// Data frames since the last sync began.
     frames_unsynced: u32,
+    /// Up to where the active segment is durable, marks included.
+    durable_offset: u64,
     /// Whether the last frame is a seal.
     sealed: bool,
     live_bytes: u64,
+    /// Bytes of frames in the segments before the active one: segments grow with what they hold, not with their size.
+    used_bytes: u64,
     /// What was written since the last sync, to be compared; only with the option `read_back`.
     unread: Vec<Unread>,
     /// Why a write failed. The summary may count records since then that stand nowhere, so nothing is written, synced
@@ -128,7 +135,6 @@ impl Tail {
             previous: start.place.previous,
             segment: start.segment,
             epoch: start.epoch,
-            extent: None,
             proven: start.summary.position().lsn,
             whole: start.summary.position().lsn,
             point: Proven::of(&start.summary),
@@ -136,8 +142,10 @@ impl Tail {
             marked: if start.sealed { start.summary.position().lsn } else { Lsn::ZERO },
             summary: start.summary,
             frames_unsynced: 0,
+            durable_offset: start.place.offset,
             sealed: start.sealed,
             live_bytes: start.live_bytes,
+            used_bytes: start.used_bytes,
             unread: Vec::new(),
             broken: None,
         };
@@ -146,6 +154,7 @@ impl Tail {
             spares,
             root,
             history,
+            epoch: end.epoch,
             snapshot_bytes: AtomicU64::new(0),
             bytes_since_snapshot: AtomicU64::new(start.bytes_since_snapshot),
             bell,
@@ -163,17 +172,12 @@ impl Tail {
 
     /// Segments grow with the journal: each is as large as all before it, between the limits.
     fn next_capacity(&self, end: &End) -> u64 {
-        self.limits.segment_capacity(end.live_bytes)
+        self.limits.segment_capacity(end.used_bytes + end.offset)
     }
 
     /// What is durable now.
     pub(crate) fn proven(&self) -> Proven {
         self.end.lock().point
-    }
-
-    /// What the journal knows of itself, with everything that is written.
-    pub(crate) fn summary(&self) -> Summary {
-        self.end.lock().summary.clone()
     }
 
     /// Looks at the summary without copying it.
@@ -184,11 +188,6 @@ impl Tail {
     /// Forgets what lies below the horizon.
     pub(crate) fn prune_summary(&self, horizon: Lsn) {
         self.end.lock().summary.prune(horizon);
-    }
-
-    /// Bytes of all live segments.
-    pub(crate) fn live_bytes(&self) -> u64 {
-        self.end.lock().live_bytes
     }
 
     /// Bytes appended since the newest snapshot was begun, about.
@@ -214,13 +213,7 @@ impl Tail {
 
     /// The epoch that this session writes.
     pub(crate) fn epoch(&self) -> Epoch {
-        self.end.lock().epoch
-    }
-
-    /// Where frames go now: segment number, and the offset behind the last frame.
-    pub(crate) fn place(&self) -> (u64, u64) {
-        let end = self.end.lock();
-        (end.segment.birth.number, end.offset)
+        self.epoch
     }
 
     /// Whether the last durable records are not yet vouched for by any frame.
@@ -236,8 +229,11 @@ impl Tail {
         end.write_bare(FrameKind::Mark, &self.limits)?;
         let file = Arc::clone(&end.segment.file);
         let name = end.segment.name.clone();
+        let covered = (end.segment.birth.number, end.offset);
         drop(end);
-        self.force(&*file, &name)
+        self.force(&*file, &name)?;
+        self.end.lock().durable_up_to(covered);
+        Ok(())
     }
 
     /// Seals after a drained close: everything is durable, then the seal, then the root says so.
@@ -246,6 +242,11 @@ impl Tail {
         end.check()?;
         if end.sealed {
             return Ok(());
+        }
+        if end.durable_offset < end.offset {
+            // The last sync may have left a mark behind it. A power cut could keep the seal and lose the mark, and a hole
+            // before a seal is damage.
+            self.sync_now(&mut end)?;
         }
         end.write_bare(FrameKind::Seal, &self.limits)?;
         self.sync_now(&mut end)?;
@@ -307,14 +308,11 @@ impl Tail {
     fn roll(&self, end: &mut End, next: SegmentFile) -> Result<()> {
         self.sync_now(end)?;
         let last_lsn = end.summary.position().lsn;
-        let nothing = Extent {
-            first_lsn: last_lsn.next(),
-            last_lsn,
-            first_time: end.summary.time(),
-            last_time: end.summary.time(),
-        };
+        let (first_lsn, first_time) =
+            end.segment.first_record()?.unwrap_or((last_lsn.next(), end.summary.time()));
+        let extent = Extent { first_lsn, last_lsn, first_time, last_time: end.summary.time() };
         let successor = (next.birth.number, next.birth.salt);
-        let seal = RollSeal::new(end.offset, end.previous, successor, end.extent.unwrap_or(nothing));
+        let seal = RollSeal::new(end.offset, end.previous, successor, extent);
         let birth = end.segment.birth;
         let place = SlotPlace { salt: birth.salt, epoch: end.epoch, last_lsn };
         let bytes = slot::encode_roll_seal(seal, place, birth.capacity)?;
@@ -344,6 +342,7 @@ impl Tail {
         self.force(&*end.segment.file, &end.segment.name)?;
         end.proven = end.summary.position().lsn;
         end.frames_unsynced = 0;
+        end.durable_offset = end.offset;
         Ok(())
     }
 
@@ -377,6 +376,7 @@ impl Sink for Tail {
         let file = Arc::clone(&end.segment.file);
         let name = end.segment.name.clone();
         let covered = Proven::of(&end.summary);
+        let covered_place = (end.segment.birth.number, end.offset);
         let frames = std::mem::take(&mut end.frames_unsynced);
         let unread = std::mem::take(&mut end.unread);
         drop(end);
@@ -386,6 +386,7 @@ impl Sink for Tail {
         }
         let mut end = self.end.lock();
         end.proven = end.proven.max(covered.position.lsn);
+        end.durable_up_to(covered_place);
         if covered.position.lsn > end.point.position.lsn {
             end.point = covered;
         }
@@ -399,6 +400,13 @@ impl Sink for Tail {
 }
 
 impl End {
+    /// Notes what a sync covered, unless the segment was left meanwhile.
+    fn durable_up_to(&mut self, (number, offset): (u64, u64)) {
+        if self.segment.birth.number == number {
+            self.durable_offset = self.durable_offset.max(offset);
+        }
+    }
+
     fn check(&self) -> Result<()> {
         self.broken.clone().map_or(Ok(()), Err)
     }
@@ -444,14 +452,6 @@ impl End {
         self.summary.apply(&header, draft.body())?;
         let sum = frame::complete(&mut draft.bytes, &header, self.segment.birth.salt);
         write_all(&*self.segment.file, &self.segment.name, &draft.bytes, self.offset)?;
-        let extent = self.extent.get_or_insert(Extent {
-            first_lsn: draft.first_lsn,
-            last_lsn: draft.first_lsn,
-            first_time: draft.first_time,
-            last_time: draft.last_time,
-        });
-        extent.last_lsn = header.next_lsn().before();
-        extent.last_time = draft.last_time;
         if limits.read_back {
             self.unread.push(Unread {
                 file: Arc::clone(&self.segment.file),
@@ -501,10 +501,11 @@ impl End {
     fn enter(&mut self, next: SegmentFile) {
         let start = Place::start(&next.birth);
         self.live_bytes += next.birth.capacity;
+        self.used_bytes += self.offset;
         self.offset = start.offset;
+        self.durable_offset = start.offset;
         self.previous = start.previous;
         self.segment = next;
-        self.extent = None;
     }
 }
 

@@ -144,7 +144,9 @@ impl Birth {
         if birth.number == 0 {
             return Err(Error::damaged(file, NUMBER_OFFSET as u64, "segments are numbered from 1"));
         }
-        if !(CAPACITY_MIN..=CAPACITY_MAX).contains(&birth.capacity) || birth.capacity % BLOCK_BYTES != 0 {
+        if !(CAPACITY_MIN..=CAPACITY_MAX).contains(&birth.capacity)
+            || !birth.capacity.is_multiple_of(BLOCK_BYTES)
+        {
             return Err(Error::damaged(file, CAPACITY_OFFSET as u64, "capacity is out of range"));
         }
         Ok(birth)

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::medium::{MediumFile, read_most, read_range};
 use crate::position::{Epoch, Lsn};
 use crate::segment::frame::{self, FrameHeader, FrameKind};
 use crate::segment::header::{Birth, PREAMBLE_BYTES};
-use crate::segment::record;
+use crate::segment::record::{self, Records};
 use crate::segment::slot::{self, Link, RollSeal};
 use crate::segment::{BLOCK_BYTES, FRAMES_OFFSET, LINK_OFFSET, roll_seal_offset};
 
@@ -59,6 +60,17 @@ impl SegmentFile {
         let found = FrameHeader::decode(&bytes, self.birth.salt, FRAMES_OFFSET)
             .map_err(|error| error.in_file(&self.name))?;
         Ok(found.map(|(header, _)| header))
+    }
+
+    /// Number and time of the first record; `None` if it holds none that checks.
+    pub(crate) fn first_record(&self) -> Result<Option<(Lsn, Timestamp)>> {
+        let mut reader = FrameReader::new(self.clone(), Place::start(&self.birth), self.frames_end());
+        while let Step::Frame(header) = reader.step()? {
+            if let Some(record) = Records::new(reader.body()).next() {
+                return Ok(Some((header.first_lsn, record?.time)));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) struct Survey {
 
 impl Survey {
     /// How many bytes from `offset` on are remains of something.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command uses it"))]
     pub(crate) fn remains(&self, offset: u64) -> u64 {
         self.remains_end.map_or(0, |end| end - offset)
     }

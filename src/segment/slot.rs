@@ -65,6 +65,10 @@ impl RollSeal {
         }
     }
 
+    #[cfg_attr(
+        not(any(feature = "cli", feature = "sim")),
+        allow(dead_code, reason = "the command and the tests use it")
+    )]
     pub(crate) fn extent(&self) -> Extent {
         Extent {
             first_lsn: Lsn::new(self.first_lsn),
@@ -114,11 +118,16 @@ impl Link {
         }
     }
 
+    #[cfg_attr(not(feature = "sim"), allow(dead_code, reason = "the tests of the format use it"))]
     pub(crate) fn old_epoch(&self) -> Epoch {
         Epoch::new(self.old_epoch)
     }
 
     /// The last record that survived; what the old epoch numbered above it is gone.
+    #[cfg_attr(
+        not(any(feature = "cli", feature = "sim")),
+        allow(dead_code, reason = "the command and the tests use it")
+    )]
     pub(crate) fn last_kept(&self) -> Lsn {
         Lsn::new(self.last_kept)
     }

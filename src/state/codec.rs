@@ -81,8 +81,8 @@ impl Codec {
 fn decode_bincode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let config = bincode::config::legacy();
     let decoded = match bytes.len() {
-        ..=65_536 => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ MIB }>()),
-        ..=4_194_304 => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 64 * MIB }>()),
+        0..=65_536 => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ MIB }>()),
+        65_537..=4_194_304 => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 64 * MIB }>()),
         _ => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 1024 * MIB }>()),
     };
     match decoded {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::journal::summary::{RollbackRecord, decode_own};
-use crate::journal::{Cursor, Record, RecordKind};
+use crate::journal::{Cursor, Journal, Record, RecordKind};
 use crate::position::{Epoch, Lsn, Position};
 use crate::state::fold::{Fold, Meta};
 use crate::state::refold::stamp_of;
@@ -70,23 +70,36 @@ fn read<S: Fold>(record: &Record) -> Result<Option<Recorded<S::Event>>> {
     Ok(Some(Recorded { position: stamp.position, time: stamp.time, meta: stamp.meta, item }))
 }
 
+/// The next record after `seen`. If compaction took it meanwhile, the error says so and does not speak of damage.
+fn next_record(journal: &Journal, cursor: &mut Cursor, seen: Lsn) -> Result<Option<Record>> {
+    cursor.next().transpose().map_err(|error| match journal.horizon().lsn > seen {
+        true => journal.before_horizon(&format!("record {} was compacted away", seen.next())),
+        false => error,
+    })
+}
+
 /// The events of a range, read from the log one by one. After an error it ends.
 pub struct Events<S> {
+    journal: Journal,
     cursor: Cursor,
+    /// The last record that was read.
+    seen: Lsn,
     last: Lsn,
     ended: bool,
     fold: PhantomData<fn() -> S>,
 }
 
 impl<S: Fold> Events<S> {
-    /// The events from where `cursor` starts through `last`.
-    pub(crate) fn new(cursor: Cursor, last: Lsn) -> Events<S> {
-        Events { cursor, last, ended: false, fold: PhantomData }
+    /// The events from record `first` through `last`.
+    pub(crate) fn new(journal: &Journal, first: Lsn, last: Lsn) -> Events<S> {
+        let (journal, cursor) = (journal.clone(), journal.cursor(first));
+        Events { journal, cursor, seen: first.before(), last, ended: false, fold: PhantomData }
     }
 
     fn step(&mut self) -> Result<Option<Recorded<S::Event>>> {
-        while let Some(record) = self.cursor.next().transpose()? {
-            if record.position.lsn > self.last {
+        while let Some(record) = next_record(&self.journal, &mut self.cursor, self.seen)? {
+            self.seen = record.position.lsn;
+            if self.seen > self.last {
                 break;
             }
             if let Some(recorded) = read::<S>(&record)? {
@@ -186,7 +199,7 @@ impl<S: Fold> Subscription<S> {
     }
 
     fn read_on(&mut self) -> Result<Option<Recorded<S::Event>>> {
-        while let Some(record) = self.cursor.next().transpose()? {
+        while let Some(record) = next_record(&self.twin.journal, &mut self.cursor, self.seen.lsn)? {
             self.seen = record.position;
             if let Some(recorded) = read::<S>(&record)? {
                 return Ok(Some(recorded));

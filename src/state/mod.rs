@@ -1,4 +1,15 @@
 //! [`Journaled`]: a state of your own type, changed only by your own events.
+//!
+//! # Format
+//!
+//! The journal's face is 1, its type name is [`Fold::NAME`], its codec the number of [`Fold::CODEC`]. Of its records:
+//!
+//! * *event*: the type version is that of the event, the payload its encoding. The metadata block is that of `fold.rs`.
+//! * *rollback*: the type version is that of the state, 0 if it has none. The payload names the target, the run that
+//!   holds the encoded state as it was there, and the CRC-32 of those bytes. Replaying it replaces the state.
+//!
+//! Records of other kinds change no state. A snapshot has one run: the encoded state, of the state version and fold
+//! revision that its list names.
 
 use std::fmt;
 use std::ops::RangeBounds;
@@ -50,7 +61,7 @@ use twin::Twin;
 /// No method may be called from inside a closure or fold of the same handle: that is the error `Reentered`.
 ///
 /// ```
-/// use everlog::{Fold, Journaled, Stamp, When};
+/// use everlog::{Fold, Journaled, Stamp};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Serialize, Deserialize)]
@@ -77,8 +88,8 @@ use twin::Twin;
 /// let first = total.commit(Event::Added(40))?; // returns when it is on disk
 /// total.try_transaction(|total| if total.0 < 50 { Ok([Event::Added(2)]) } else { Err("enough") }).unwrap();
 /// assert_eq!(total.read(|total| total.0)?, 42);
-/// assert_eq!(total.at(&When::position(first.position))?.0, 40);
-/// total.rollback_to(&When::position(first.position))?.commit()?;
+/// assert_eq!(total.at(first.position)?.0, 40);
+/// total.rollback_to(first.position)?.commit()?;
 /// assert_eq!(total.read(|total| total.0)?, 40);
 /// total.close()?;
 /// # Ok::<(), everlog::Error>(())
@@ -215,9 +226,9 @@ impl<S: Fold> Journaled<S> {
     ///
     /// `BeforeHorizon` names the earliest moment; `Diverged` if the position was cut after a crash; `Absent` if there is
     /// no such record or pin; `Damaged`.
-    pub fn at(&self, when: &When) -> Result<Past<S>> {
+    pub fn at(&self, when: impl Into<When>) -> Result<Past<S>> {
         self.twin.outside()?;
-        Past::at(&self.twin.journal, when)
+        Past::at(&self.twin.journal, &when.into())
     }
 
     /// The events and rollbacks of a range, such as `When::ago(day)..`; `..` means all there are. A time as the end of
@@ -229,7 +240,7 @@ impl<S: Fold> Journaled<S> {
     pub fn events(&self, range: impl RangeBounds<When>) -> Result<Events<S>> {
         self.twin.outside()?;
         let (first, last) = when::resolve_range(&self.twin.journal, &range)?;
-        Ok(Events::new(self.twin.journal.cursor(first), last))
+        Ok(Events::new(&self.twin.journal, first, last))
     }
 
     /// Everything that becomes durable after a position, and what became so since: [`Position::START`] means from the
@@ -249,9 +260,9 @@ impl<S: Fold> Journaled<S> {
     /// # Errors
     ///
     /// As [`Journaled::at`]; `ReadOnly`.
-    pub fn rollback_to(&self, when: &When) -> Result<Preview<S>> {
+    pub fn rollback_to(&self, when: impl Into<When>) -> Result<Preview<S>> {
         self.twin.outside()?;
-        Preview::new(&self.twin, &self.manner, when)
+        Preview::new(&self.twin, &self.manner, &when.into())
     }
 
     /// Makes a snapshot at the durable end from the log as read back, beside the writers, so that the next opening folds
@@ -318,9 +329,9 @@ impl<S: Fold> Journaled<S> {
     /// # Errors
     ///
     /// As [`Journal::pin`](crate::journal::Journal::pin) and [`Journaled::at`].
-    pub fn pin(&self, name: &str, when: &When, note: &str) -> Result<Receipt> {
+    pub fn pin(&self, name: &str, when: impl Into<When>, note: &str) -> Result<Receipt> {
         self.twin.outside()?;
-        let position = when.position_in(&self.twin.journal)?;
+        let position = when.into().position_in(&self.twin.journal)?;
         self.twin.journal.pin(name, position, note)
     }
 

@@ -36,21 +36,21 @@ pub(crate) fn fold_to<S: Fold>(journal: &Journal, through: Lsn, copies: usize) -
         let accept = |list: &SnapshotList| accepts::<S>(horizon, list) && !bad.contains(&list.position);
         let base = journal.base_at(through, &accept)?;
         let position = base.list.as_ref().map(|list| list.position);
-        let states = match start::<S>(journal, base.list.as_ref(), copies) {
-            Ok(states) => states,
-            Err(error) => match position {
-                // Above the horizon a snapshot is only a short cut (J9).
-                Some(position) if position.lsn > horizon.lsn => {
-                    bad.insert(position);
-                    continue;
-                }
-                _ => return Err(error),
-            },
-        };
-        let (after, time) = (base.summary.position().lsn, base.summary.time());
-        let mut folded = Folded { states, changed: after, time };
-        catch_up(journal, &mut folded, after, through)?;
-        return Ok(folded);
+        let attempt = start::<S>(journal, base.list.as_ref(), copies).map_err(|error| (error, position));
+        let attempt = attempt.and_then(|states| {
+            let (after, time) = (base.summary.position().lsn, base.summary.time());
+            let mut folded = Folded { states, changed: after, time };
+            catch_up(journal, &mut folded, after, through).map_err(|error| (error, None))?;
+            Ok(folded)
+        });
+        match attempt {
+            Ok(folded) => return Ok(folded),
+            // The horizon passed by and took what was being read.
+            Err(_) if journal.horizon() != horizon => {}
+            // Above the horizon a snapshot is only a short cut (J9).
+            Err((_, Some(position))) if position.lsn > horizon.lsn => drop(bad.insert(position)),
+            Err((error, _)) => return Err(error),
+        }
     }
 }
 

@@ -96,6 +96,12 @@ impl When {
     }
 }
 
+impl From<&When> for When {
+    fn from(when: &When) -> When {
+        when.clone()
+    }
+}
+
 impl From<Position> for When {
     fn from(position: Position) -> When {
         When::position(position)

@@ -81,8 +81,9 @@ pub fn journal(count: u32) -> (TempDir, PathBuf) {
 pub fn long_journal(count: u32) -> (TempDir, PathBuf) {
     let home = tempfile::tempdir().expect("a directory");
     let directory = home.path().join("journal");
-    let journal =
-        everlog::Journal::options().segment_bytes(64 << 10, 64 << 10).open(&directory).expect("opens");
+    // Small frames, so that a group does not fill a segment of its own.
+    let options = everlog::Journal::options().segment_bytes(64 << 10, 64 << 10).frame_bytes_max(4096);
+    let journal = options.open(&directory).expect("opens");
     let submit = |number: u32| {
         let transaction = everlog::Transaction::new().record(format!("line {number:0100} of several"));
         journal.submit(&transaction, everlog::Durability::Synced).expect("accepted")

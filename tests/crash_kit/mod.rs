@@ -11,30 +11,30 @@ use everlog::medium::{Medium, Sim};
 use everlog::testing::{Acked, Outcome, payloads};
 use everlog::{Durability, Error, ErrorKind, Journal, Transaction};
 
-pub use shim::{Lie, Shim};
+pub(crate) use shim::{Lie, Shim};
 
-pub const KIB: u64 = 1024;
+pub(crate) const KIB: u64 = 1024;
 /// What the check appends to see that the journal goes on.
-pub const PROBE: &[u8] = b"probe";
+pub(crate) const PROBE: &[u8] = b"probe";
 
 /// Small segments and frames, no threads.
-pub fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options::new().background(Background::Inline).segment_bytes(16 * KIB, 16 * KIB).frame_bytes_max(1024)
 }
 
-pub fn open(sim: &Sim) -> everlog::Result<Journal> {
+pub(crate) fn open(sim: &Sim) -> everlog::Result<Journal> {
     options().open_on(Arc::new(sim.clone()))
 }
 
-pub fn open_on(medium: impl Medium + 'static) -> everlog::Result<Journal> {
+pub(crate) fn open_on(medium: impl Medium + 'static) -> everlog::Result<Journal> {
     options().open_on(Arc::new(medium))
 }
 
 /// What a run was promised.
 #[derive(Debug, Default)]
-pub struct Notes {
-    pub acked: Acked,
-    pub pins: Vec<String>,
+pub(crate) struct Notes {
+    pub(crate) acked: Acked,
+    pub(crate) pins: Vec<String>,
     /// How many records there were when a compaction was last asked for: at most so many may be gone.
     compacting: usize,
     /// Numbers the payloads.
@@ -43,14 +43,14 @@ pub struct Notes {
 
 impl Notes {
     /// A payload that no other equals.
-    pub fn payload(&mut self, bytes: usize) -> Vec<u8> {
+    pub(crate) fn payload(&mut self, bytes: usize) -> Vec<u8> {
         self.next += 1;
         let mut payload = self.next.to_le_bytes().to_vec();
         payload.resize(bytes.max(8), self.next as u8);
         payload
     }
 
-    pub fn append(&mut self, journal: &Journal, bytes: usize) -> Outcome {
+    pub(crate) fn append(&mut self, journal: &Journal, bytes: usize) -> Outcome {
         let payload = self.payload(bytes);
         self.acked.submit([payload.clone()]);
         journal.append(payload)?;
@@ -58,7 +58,7 @@ impl Notes {
         Ok(())
     }
 
-    pub fn transaction(&mut self, count: usize, bytes: usize) -> Transaction {
+    pub(crate) fn transaction(&mut self, count: usize, bytes: usize) -> Transaction {
         let payloads: Vec<_> = (0..count).map(|_| self.payload(bytes)).collect();
         self.acked.submit(payloads.clone());
         payloads.into_iter().fold(Transaction::new(), |transaction, payload| transaction.record(payload))
@@ -66,7 +66,7 @@ impl Notes {
 }
 
 /// One thing a workload does.
-pub enum Act {
+pub(crate) enum Act {
     /// Something with the journal.
     Do(fn(&Journal, &mut Notes) -> Outcome),
     /// A clean close, and the next owner.
@@ -78,7 +78,7 @@ pub enum Act {
 }
 
 /// Everything a journal of records can be put through. More acts are added by those who add more verbs.
-pub const ACTS: &[Act] = &[
+pub(crate) const ACTS: &[Act] = &[
     Act::Do(appends),
     Act::Do(buffered),
     Act::Do(ticks),
@@ -104,7 +104,7 @@ pub const ACTS: &[Act] = &[
 ];
 
 /// Snapshots and compactions between everything that may go wrong.
-pub const COMPACTING: &[Act] = &[
+pub(crate) const COMPACTING: &[Act] = &[
     Act::Do(rolls),
     Act::Do(snapshots),
     Act::Do(pins),
@@ -125,11 +125,11 @@ pub const COMPACTING: &[Act] = &[
     Act::Do(compacts),
 ];
 
-pub fn appends(journal: &Journal, notes: &mut Notes) -> Outcome {
+pub(crate) fn appends(journal: &Journal, notes: &mut Notes) -> Outcome {
     (0..3).try_for_each(|index| notes.append(journal, 10 * index))
 }
 
-pub fn buffered(journal: &Journal, notes: &mut Notes) -> Outcome {
+pub(crate) fn buffered(journal: &Journal, notes: &mut Notes) -> Outcome {
     buffered_unwaited(journal, notes)?;
     let transaction = notes.transaction(1, 20);
     let receipt = journal.commit(&transaction, Durability::Buffered)?;
@@ -138,7 +138,7 @@ pub fn buffered(journal: &Journal, notes: &mut Notes) -> Outcome {
     Ok(())
 }
 
-pub fn buffered_unwaited(journal: &Journal, notes: &mut Notes) -> Outcome {
+pub(crate) fn buffered_unwaited(journal: &Journal, notes: &mut Notes) -> Outcome {
     for index in 0..4 {
         let transaction = notes.transaction(1 + index % 2, 150);
         let receipt = journal.commit(&transaction, Durability::Buffered)?;
@@ -149,7 +149,7 @@ pub fn buffered_unwaited(journal: &Journal, notes: &mut Notes) -> Outcome {
     Ok(())
 }
 
-pub fn tickets(journal: &Journal, notes: &mut Notes) -> Outcome {
+pub(crate) fn tickets(journal: &Journal, notes: &mut Notes) -> Outcome {
     let mut tickets = Vec::new();
     for index in 0..4 {
         let transaction = notes.transaction(1, 30);
@@ -165,7 +165,7 @@ pub fn tickets(journal: &Journal, notes: &mut Notes) -> Outcome {
     Ok(())
 }
 
-pub fn transactions(journal: &Journal, notes: &mut Notes) -> Outcome {
+pub(crate) fn transactions(journal: &Journal, notes: &mut Notes) -> Outcome {
     for count in [2, 5] {
         let transaction = notes.transaction(count, 40).meta("why");
         journal.commit(&transaction, Durability::Synced)?;
@@ -174,50 +174,50 @@ pub fn transactions(journal: &Journal, notes: &mut Notes) -> Outcome {
     Ok(())
 }
 
-pub fn rolls(journal: &Journal, notes: &mut Notes) -> Outcome {
+pub(crate) fn rolls(journal: &Journal, notes: &mut Notes) -> Outcome {
     (0..12).try_for_each(|_| notes.append(journal, 700))
 }
 
 /// A transaction over several frames and segments.
-pub fn spanning(journal: &Journal, notes: &mut Notes) -> Outcome {
+pub(crate) fn spanning(journal: &Journal, notes: &mut Notes) -> Outcome {
     let transaction = notes.transaction(9, 900);
     journal.commit(&transaction, Durability::Synced)?;
     notes.acked.all_synced();
     notes.append(journal, 5)
 }
 
-pub fn pins(journal: &Journal, notes: &mut Notes) -> Outcome {
+pub(crate) fn pins(journal: &Journal, notes: &mut Notes) -> Outcome {
     let name = format!("pin {}", notes.pins.len());
     journal.pin(&name, journal.position(), "")?;
     notes.pins.push(name);
     Ok(())
 }
 
-pub fn unpins(journal: &Journal, notes: &mut Notes) -> Outcome {
+pub(crate) fn unpins(journal: &Journal, notes: &mut Notes) -> Outcome {
     while let Some(name) = notes.pins.pop() {
         journal.unpin(&name)?;
     }
     Ok(())
 }
 
-pub fn snapshots(journal: &Journal, notes: &mut Notes) -> Outcome {
+pub(crate) fn snapshots(journal: &Journal, notes: &mut Notes) -> Outcome {
     journal.snapshot()?;
     notes.append(journal, 20)
 }
 
-pub fn compacts(journal: &Journal, notes: &mut Notes) -> Outcome {
+pub(crate) fn compacts(journal: &Journal, notes: &mut Notes) -> Outcome {
     notes.compacting = notes.acked.synced();
     journal.compact(&Retention::forever().bytes(32 * KIB))?;
     Ok(())
 }
 
-pub fn ticks(journal: &Journal, _notes: &mut Notes) -> Outcome {
+pub(crate) fn ticks(journal: &Journal, _notes: &mut Notes) -> Outcome {
     Ok(journal.tick()?)
 }
 
 /// Plays `acts`. When a call fails and the power is still there, the next owner opens the journal in the same cache,
 /// finds what it must, and goes on with the next act.
-pub fn play(sim: &Sim, notes: &mut Notes, acts: &[Act], lie: Lie) -> Outcome {
+pub(crate) fn play(sim: &Sim, notes: &mut Notes, acts: &[Act], lie: Lie) -> Outcome {
     let (mut shim, mut journal) = next_owner(sim, notes, lie)?;
     for act in acts {
         let outcome = match act {
@@ -272,7 +272,7 @@ fn next_owner(sim: &Sim, notes: &mut Notes, lie: Lie) -> Result<(Shim, Journal),
 }
 
 /// Opens what a crash left: everything promised is there, the journal goes on, and opening again finds the same.
-pub fn check(sim: &Sim, notes: &Notes) -> Outcome {
+pub(crate) fn check(sim: &Sim, notes: &Notes) -> Outcome {
     let found = recover(sim, notes)?;
     let same = |again: Vec<Vec<u8>>| match again == found {
         true => Ok(()),

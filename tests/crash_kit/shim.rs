@@ -8,7 +8,7 @@ use everlog::medium::{Access, Lock, Medium, MediumFile, Presence};
 
 /// What the shim does instead of passing calls on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lie {
+pub(crate) enum Lie {
     /// Nothing: all calls are passed on.
     None,
     /// Syncs of files say yes and do nothing: acknowledged before the sync.
@@ -27,7 +27,7 @@ pub enum Lie {
 
 /// A medium with a lie, alive until it is told to die.
 #[derive(Clone, Debug)]
-pub struct Shim {
+pub(crate) struct Shim {
     inner: Arc<dyn Medium>,
     lie: Lie,
     alive: Arc<AtomicBool>,
@@ -81,18 +81,18 @@ impl Forger {
 }
 
 impl Shim {
-    pub fn new(inner: impl Medium + 'static, lie: Lie) -> Shim {
+    pub(crate) fn new(inner: impl Medium + 'static, lie: Lie) -> Shim {
         let (alive, gate) = (Arc::new(AtomicBool::new(true)), Arc::default());
         Shim { inner: Arc::new(inner), lie, alive, gate }
     }
 
     /// Syncs of files hang until the guard is dropped.
-    pub fn hang(&self) -> MutexGuard<'_, ()> {
+    pub(crate) fn hang(&self) -> MutexGuard<'_, ()> {
         self.gate.lock().unwrap()
     }
 
     /// Nothing reaches the medium any more; the lock is freed when it is dropped.
-    pub fn die(&self) {
+    pub(crate) fn die(&self) {
         self.alive.store(false, Ordering::SeqCst);
     }
 

@@ -1,5 +1,5 @@
 //! What the tests of typed journals share: a bank, a clock, and openings on a simulated device.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, clippy::expect_used, reason = "each test file uses a part of it, and it is for tests")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

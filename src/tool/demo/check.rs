@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::ChildStdout;
 
-use crate::error::Error;
-use crate::journal::Journal;
-use crate::tool::demo::writer::Deposit;
+use crate::state::Journaled;
+use crate::tool::demo::bank::Bank;
 use crate::tool::outcome::Outcome;
 
 /// Acknowledgements heard from one writer: thread, its number, and the record's.
@@ -70,23 +69,20 @@ impl Found {
 }
 
 /// Reads the whole journal and compares.
-pub(crate) fn count(journal: &Journal, acknowledged: &Acknowledged) -> Outcome<Found> {
+pub(crate) fn count(bank: &Journaled<Bank>, acknowledged: &Acknowledged) -> Outcome<Found> {
     let mut found = Found { doubled: acknowledged.contradictions, ..Found::default() };
     let mut next: BTreeMap<(u16, u16), u64> = BTreeMap::new();
     let mut present = 0;
-    for record in journal.records()? {
-        let record = record?;
-        let deposit: Deposit = serde_json::from_slice(&record.payload).map_err(|error| {
-            Error::damaged("the history", 0, format!("not an event of the demo: {error}"))
-                .at_lsn(record.position.lsn)
-        })?;
+    for recorded in bank.events(..)? {
+        let recorded = recorded?;
+        let Some(deposit) = recorded.item.event() else { continue };
         found.events += 1;
         let due = next.entry((deposit.round, deposit.thread)).or_default();
         found.doubled += u64::from(deposit.number < *due);
         found.out_of_order += u64::from(deposit.number > *due);
         *due = deposit.number + 1;
         let same = (deposit.round, deposit.thread, deposit.number);
-        if let Some(said) = acknowledged.by_record.get(&record.position.lsn.get()) {
+        if let Some(said) = acknowledged.by_record.get(&recorded.position.lsn.get()) {
             present += u64::from(*said == same);
         }
     }

@@ -9,8 +9,8 @@ use clap::Args;
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind};
-use crate::journal::Journal;
 use crate::journal::spare::random_u64;
+use crate::state::Journaled;
 use crate::tool::outcome::{Outcome, Verdict, command, quoted, usage};
 use crate::tool::render::{Colour, Form, Output, bytes, count, paint, plural, progress, span};
 
@@ -20,6 +20,7 @@ mod writer;
 
 pub(crate) use writer::{DemoWriter, run as write};
 
+use bank::Bank;
 use check::{Acknowledged, Found, Heard};
 
 const ROUNDS_DEFAULT: u16 = 6;
@@ -91,9 +92,9 @@ pub(crate) fn run(args: &Demo, form: Form) -> Outcome {
 
 /// The journal must be new, so that whatever is in it afterwards is the demo's.
 fn create(dir: &Path) -> Outcome<()> {
-    let journal = Journal::open(dir)?;
-    if journal.report().created {
-        journal.close()?;
+    let bank = Journaled::<Bank>::open(dir)?;
+    if bank.report().created {
+        bank.close()?;
         return Ok(());
     }
     Err(usage(
@@ -121,11 +122,11 @@ fn round(dir: &Path, number: u16, all: &mut Acknowledged) -> Outcome<Round> {
     let heard = listener.join().unwrap_or_default();
     all.take(number, &heard);
     let before = clock.elapsed();
-    let journal = Journal::open(dir)?;
+    let bank = Journaled::<Bank>::open(dir)?;
     let reopened_in = clock.elapsed() - before;
-    let cut_bytes = journal.report().cut.as_ref().map_or(0, |cut| cut.bytes);
-    let found = check::count(&journal, all)?;
-    journal.close()?;
+    let cut_bytes = bank.report().cut.as_ref().map_or(0, |cut| cut.bytes);
+    let found = check::count(&bank, all)?;
+    bank.close()?;
     Ok(Round { number, lived, heard, found, cut_bytes, reopened_in })
 }
 
