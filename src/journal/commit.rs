@@ -63,8 +63,6 @@ pub(crate) struct Core<S> {
     durable: AtomicU64,
     /// Not zero when the pump may have work; looked at without the lock, decided under it.
     pump_due: AtomicU32,
-    /// How many seats the open group has: a copy of the state's, for a leader who waits for others without the lock.
-    seated: AtomicU32,
     sink: S,
     frame_bytes_max: usize,
 }
@@ -89,8 +87,6 @@ struct State {
     pump_stops: bool,
     /// Whether there is a pump; otherwise a thread that waits for a ticket or for room does its work.
     pump_runs: bool,
-    /// How many seats the last sync settled or found waiting: who may be expected in the next group.
-    expected: u32,
     /// Being written.
     in_flight: Vec<Seat>,
     /// Written, not yet synced.
@@ -126,7 +122,6 @@ impl<S: Sink> Core<S> {
             pump_sync: false,
             pump_stops: false,
             pump_runs: false,
-            expected: 0,
             in_flight: Vec::new(),
             awaiting: Vec::new(),
             proven: false,
@@ -145,7 +140,6 @@ impl<S: Sink> Core<S> {
             changed: Condvar::new(),
             durable: AtomicU64::new(last.get()),
             pump_due: AtomicU32::new(0),
-            seated: AtomicU32::new(0),
             sink,
             frame_bytes_max,
         }
@@ -187,7 +181,6 @@ impl<S: Sink> Core<S> {
         let seat = Seat { cell: Arc::clone(&cell), last_lsn, need, can_lead: sitter == Sitter::Thread };
         state.open.wants_sync |= need == Need::Synced;
         state.open.seats.push(seat);
-        self.seated.store(state.open.seats.len() as u32, Ordering::Relaxed);
         let calls = self.designate(&mut state);
         ring_unlocked(state, calls);
         Entered { first_lsn, last_lsn, time, need, cell }
