@@ -105,3 +105,35 @@ fn the_report_says_in_words_what_opening_found() {
     let text = damaged.expect("the prefix opens").report().to_string();
     assert!(text.contains("damaged: "), "{text}");
 }
+
+#[test]
+fn many_crashes_leave_a_small_journal_small() {
+    let mut sim = Sim::new(6);
+    for round in 0..12 {
+        let journal =
+            Options::new().background(Background::Inline).open_on(Arc::new(sim.clone())).expect("opens");
+        journal.append([round; 1000]).expect("appends");
+        let status = journal.status();
+        assert!(status.segment_bytes <= status.segments * 128 * KIB, "{} bytes", status.segment_bytes);
+        sim = sim.kill();
+    }
+    assert_eq!(open(&sim).records().expect("readable").count(), 12);
+}
+
+#[test]
+fn aligned_groups_stay_aligned_through_recovery() {
+    let mut sim = Sim::new(7);
+    let aligned = || options().align_groups().segment_bytes(64 * KIB, 64 * KIB);
+    for round in 0..4 {
+        let journal = aligned().open_on(Arc::new(sim.clone())).expect("opens");
+        assert_eq!(journal.records().expect("readable").count(), 2 * usize::from(round));
+        journal.append([round; 100]).expect("appends");
+        journal.append([round; 100]).expect("appends");
+        sim = sim.kill();
+    }
+    let newest = named(&sim, ".seg").pop().expect("there is a segment");
+    let bytes = sim.bytes(&newest).expect("there");
+    let starts = bytes.windows(4).enumerate().filter(|(_, window)| window == b"EVL1").map(|(at, _)| at);
+    assert!(starts.clone().count() >= 3, "a link, a kept frame and new ones");
+    assert!(starts.into_iter().all(|at| at % 4096 == 0), "each at a block of its own");
+}
