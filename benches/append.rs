@@ -144,17 +144,23 @@ fn options() -> Options {
 fn one_call(criterion: &mut Criterion, lines: &mut Vec<String>) {
     for payload_bytes in [128, 4096] {
         let other = scratch();
-        ask(criterion, lines, &format!("pwritev2 with RWF_DSYNC/{payload_bytes}B"), payload_bytes, |_journal| {
-            let mut floor = Floor::new(other.path(), frame_bytes(payload_bytes));
-            Box::new(move |commits| {
-                floor.run_count(commits, |file, bytes, offset| {
-                    let slices = [std::io::IoSlice::new(bytes)];
-                    let flags = rustix::io::ReadWriteFlags::DSYNC;
-                    let count = rustix::io::pwritev2(file, &slices, offset, flags).expect("writes");
-                    assert_eq!(count, bytes.len());
+        ask(
+            criterion,
+            lines,
+            &format!("pwritev2 with RWF_DSYNC/{payload_bytes}B"),
+            payload_bytes,
+            |_journal| {
+                let mut floor = Floor::new(other.path(), frame_bytes(payload_bytes));
+                Box::new(move |commits| {
+                    floor.run_count(commits, |file, bytes, offset| {
+                        let slices = [std::io::IoSlice::new(bytes)];
+                        let flags = rustix::io::ReadWriteFlags::DSYNC;
+                        let count = rustix::io::pwritev2(file, &slices, offset, flags).expect("writes");
+                        assert_eq!(count, bytes.len());
+                    })
                 })
-            })
-        });
+            },
+        );
     }
 }
 

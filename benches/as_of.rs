@@ -28,7 +28,8 @@ fn as_of(criterion: &mut Criterion) {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 let share = (state >> 40) as f64 / (1_u64 << 24) as f64;
                 let time = first.plus(span.mul_f64(share));
-                let record = journal.records_since(time).expect("readable").next().expect("one").expect("checks");
+                let record =
+                    journal.records_since(time).expect("readable").next().expect("one").expect("checks");
                 assert!(black_box(record).time >= time);
             });
         });

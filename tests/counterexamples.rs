@@ -128,14 +128,13 @@ fn a_sync_that_failed_for_one_caller_is_not_believed_by_another() {
     // for bytes that the device has not got.
     let sim = Sim::new(11);
     let shim = Shim::new(sim.clone(), Lie::LateFailure);
-    let threads = options().background(everlog::journal::Background::Threads);
-    let journal = threads.open_on(std::sync::Arc::new(shim.clone())).expect("opens");
+    let journal = open_on(shim.clone()).expect("opens");
     journal.append("one").expect("appends");
     let gate = shim.hang();
     sim.fail_next_sync();
+    let before = sim.steps();
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| journal.append("lost"));
-        let before = sim.steps();
         while sim.steps() < before + 2 {
             std::thread::yield_now();
         }
@@ -151,6 +150,30 @@ fn a_sync_that_failed_for_one_caller_is_not_believed_by_another() {
     drop(journal);
     let image = sim.crash(Crash::LoseAll);
     assert_eq!(found(&image), [b"one"]);
+}
+
+#[test]
+fn a_mark_that_a_power_cut_takes_from_before_the_seal_is_no_damage() {
+    let prepare = || {
+        let sim = Sim::new(12);
+        let journal = open(&sim).expect("opens");
+        journal.append("one").expect("appends");
+        // One sync over two frames, and behind it a mark that nothing syncs.
+        let two_frames = Transaction::new().record([2; 900]).record([3; 900]);
+        journal.commit(&two_frames, Durability::Synced).expect("commits");
+        (sim, journal)
+    };
+    let (sim, journal) = prepare();
+    let start = sim.steps();
+    journal.close().expect("closes");
+    for step in start + 1..=sim.steps() {
+        let (sim, journal) = prepare();
+        sim.power_cut_at(step);
+        journal.close().expect_err("the power went");
+        for (label, image) in sim.crash_images(60, step) {
+            assert_eq!(found(&image).len(), 3, "step {step}, {label}");
+        }
+    }
 }
 
 #[test]

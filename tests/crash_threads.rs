@@ -5,6 +5,7 @@
 mod crash_kit;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crash_kit::{open, options};
 use everlog::journal::Background;
@@ -104,7 +105,15 @@ fn check(sim: &Sim, told: &[Told], place: &str) -> Vec<Vec<u8>> {
     found
 }
 
+/// Runs on a thread of its own, so that a writer whom nobody wakes fails the test instead of hanging it.
 fn run(seed: u64, fault: (u64, Fault)) -> (Sim, Vec<Told>) {
+    let (done, outcome) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(run_here(seed, fault)));
+    let outcome = outcome.recv_timeout(Duration::from_secs(60));
+    outcome.unwrap_or_else(|_| panic!("seed {seed}, {fault:?}: somebody waits for ever, or panicked"))
+}
+
+fn run_here(seed: u64, fault: (u64, Fault)) -> (Sim, Vec<Told>) {
     let sim = Sim::new(seed);
     let opened = options().background(Background::Threads).open_on(Arc::new(sim.clone()));
     let journal = opened.expect("opens");

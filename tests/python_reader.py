@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads an everlog journal of format 1: written from docs/format.md alone, with nothing but the standard library.
+"""Reads an everlog journal of format 1 as docs/format.md says, with nothing but the standard library.
 
     python3 python_reader.py DIRECTORY
 

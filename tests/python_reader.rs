@@ -1,5 +1,5 @@
-//! A stranger can write a reader from `docs/format.md` alone: `python_reader.py` is one, and reads what the library
-//! reads.
+//! A reader in another language, `python_reader.py`, which shares no code with the library and does what
+//! `docs/format.md` says, reads what the library reads.
 
 #![cfg(feature = "sim")]
 #![allow(clippy::expect_used, clippy::panic, reason = "what helps a test is a test")]

@@ -39,7 +39,6 @@ fn durable_reads_only_grow_and_every_acknowledged_event_is_seen_at_once() {
                         );
                         if count % 25 == 0 {
                             bank.pin(&format!("{account}"), When::now(), "").expect("pins");
-                            bank.pin(&format!("{account}"), When::now(), "").expect("pins");
                             bank.commit(Event::Moved { from: account, to: 99, cents: 1000 })
                                 .expect_err("panics");
                         }

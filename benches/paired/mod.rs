@@ -29,7 +29,8 @@ impl Floor {
     /// Writes `bytes` per commit: as many as everlog's frame has.
     pub(crate) fn new(directory: &Path, bytes: usize) -> Floor {
         let path = directory.join("floor");
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(path).expect("a file");
+        let file =
+            File::options().read(true).write(true).create(true).truncate(true).open(path).expect("a file");
         let zeros = vec![0; 1024 * 1024];
         for megabyte in 0..FLOOR_FILE_BYTES / zeros.len() as u64 {
             file.write_all_at(&zeros, megabyte * zeros.len() as u64).expect("room for the floor");
@@ -86,7 +87,10 @@ impl Pairs {
         let quantile = |of: fn(&(f64, f64)) -> f64, share: f64| {
             let mut values: Vec<f64> = self.pairs.iter().map(of).collect();
             values.sort_by(f64::total_cmp);
-            values.get(((values.len() as f64 - 1.0) * share).round().max(0.0) as usize).copied().unwrap_or(f64::NAN)
+            values
+                .get(((values.len() as f64 - 1.0) * share).round().max(0.0) as usize)
+                .copied()
+                .unwrap_or(f64::NAN)
         };
         let ratio: fn(&(f64, f64)) -> f64 = |pair| pair.0 / pair.1;
         format!(

@@ -1,5 +1,7 @@
 //! Group commit over a sink without files: one order (J12), sharing, refusal, failure (J5), panic, the barrier (J4).
 
+#![allow(clippy::expect_used, reason = "this is a test")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

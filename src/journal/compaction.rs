@@ -8,7 +8,7 @@ use crate::journal::cursor::FrameCursor;
 use crate::journal::history::Leg;
 use crate::journal::options::{Background, FACE_RAW};
 use crate::journal::spare::random_u64;
-use crate::journal::summary::{Summary, decode_own, encode_own};
+use crate::journal::summary::Summary;
 use crate::journal::{Journal, spawn};
 use crate::medium::name;
 use crate::position::{Lsn, Position};
@@ -177,7 +177,7 @@ impl Journal {
             }
             match list::read(medium, position) {
                 Ok(found) if found.journal_id == id && accept(&found) => {
-                    let summary = decode_own(&found.summary)?;
+                    let summary = Summary::decode(&found.summary)?;
                     return Ok(Base { summary, list: Some(found) });
                 }
                 Ok(_) => {}
@@ -333,7 +333,7 @@ impl Journal {
             state_version,
             fold_revision,
             fingerprint: u64::from(summary.fingerprint),
-            summary: encode_own(summary)?,
+            summary: summary.encode()?,
             runs,
         };
         self.with_ballast(|| list::write(medium, &list))?;

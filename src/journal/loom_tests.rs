@@ -211,7 +211,8 @@ fn loom_a_failing_write_wakes_everyone_with_an_error() {
 fn loom_a_failure_from_outside_strands_no_committer() {
     explore(|| {
         let (core, _paper) = core();
-        let other = beside(&core, |core| core.poison(Error::new(ErrorKind::Io, "a mark could not be synced")));
+        let other =
+            beside(&core, |core| core.poison(Error::new(ErrorKind::Io, "a mark could not be synced")));
         // It may be acknowledged before the failure, but it returns.
         let outcome = commit(&core, Need::Synced);
         let durable = core.durable();

@@ -12,7 +12,7 @@ use crate::journal::recovery;
 use crate::journal::replay::{self, Replayed};
 use crate::journal::report::Report;
 use crate::journal::root::RootFile;
-use crate::journal::summary::{Summary, decode_own};
+use crate::journal::summary::Summary;
 use crate::journal::tail::TailStart;
 use crate::medium::{Access, Lock, Medium};
 use crate::position::Lsn;
@@ -180,7 +180,7 @@ fn base(
         }
         let list = snapshot::list::read(medium, position);
         let summary = list.and_then(|list| match list.journal_id == root.identity.id {
-            true => decode_own::<Summary>(&list.summary),
+            true => Summary::decode(&list.summary),
             false => {
                 Err(Error::damaged(crate::medium::name::snapshot(position), 0, "snapshot of another journal"))
             }

@@ -14,6 +14,8 @@ use crate::segment::record::{RecordKind, RecordView, Records};
 const LIMIT: usize = 64 * 1024 * 1024;
 /// The longest pause between two sessions that counts as time passed: one day.
 const PAUSE_MICROS_MAX: u64 = 24 * 60 * 60 * 1_000_000;
+/// The version of the summary's fields.
+const SUMMARY_VERSION: u16 = 1;
 /// The longest name and the longest note of a pin.
 pub(crate) const PIN_TEXT_BYTES_MAX: usize = 1024;
 
@@ -95,6 +97,25 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
+    /// The summary as a snapshot's list keeps it: its own version, then its fields.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        encode_own((SUMMARY_VERSION, self))
+    }
+
+    /// Reads a summary; a newer version is refused by name.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Summary> {
+        let (version, fields) = bytes
+            .split_first_chunk::<2>()
+            .ok_or_else(|| Error::new(ErrorKind::Damaged, "summary is cut short"))?;
+        match u16::from_le_bytes(*version) {
+            SUMMARY_VERSION => decode_own(fields),
+            newer => {
+                Err(Error::new(ErrorKind::NewerFormat, format!("summary of version {newer} is unknown"))
+                    .advise("use a version of everlog that knows it; nothing was changed"))
+            }
+        }
+    }
+
     /// Takes in a checked data frame.
     pub(crate) fn apply(&mut self, header: &FrameHeader, body: &[u8]) -> Result<()> {
         if header.record_count == 0 {
@@ -246,5 +267,15 @@ mod tests {
         assert_eq!(summary.elapsed(Lsn::new(4), Timestamp::from_micros(1), now), 3 * day);
         let after = Timestamp::from_micros(1).plus(century + day);
         assert_eq!(summary.elapsed(Lsn::new(5), after, now), 2 * day);
+    }
+
+    #[test]
+    fn a_summary_survives_a_round_trip_and_a_newer_one_is_refused_by_name() {
+        let summary = Summary { lsn: 7, epochs: vec![(1, 1)], ..Summary::default() };
+        let mut bytes = summary.encode().expect("encodes");
+        assert_eq!(Summary::decode(&bytes).expect("decodes"), summary);
+        bytes[0] = 2;
+        assert_eq!(Summary::decode(&bytes).expect_err("newer").kind(), &ErrorKind::NewerFormat);
+        assert_eq!(Summary::decode(&[1]).expect_err("cut").kind(), &ErrorKind::Damaged);
     }
 }

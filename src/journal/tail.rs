@@ -84,6 +84,8 @@ struct End {
     marked: Lsn,
     /// Data frames since the last sync began.
     frames_unsynced: u32,
+    /// Up to where the active segment is durable, marks included.
+    durable_offset: u64,
     /// Whether the last frame is a seal.
     sealed: bool,
     live_bytes: u64,
@@ -140,6 +142,7 @@ impl Tail {
             marked: if start.sealed { start.summary.position().lsn } else { Lsn::ZERO },
             summary: start.summary,
             frames_unsynced: 0,
+            durable_offset: start.place.offset,
             sealed: start.sealed,
             live_bytes: start.live_bytes,
             used_bytes: start.used_bytes,
@@ -226,8 +229,11 @@ impl Tail {
         end.write_bare(FrameKind::Mark, &self.limits)?;
         let file = Arc::clone(&end.segment.file);
         let name = end.segment.name.clone();
+        let covered = (end.segment.birth.number, end.offset);
         drop(end);
-        self.force(&*file, &name)
+        self.force(&*file, &name)?;
+        self.end.lock().durable_up_to(covered);
+        Ok(())
     }
 
     /// Seals after a drained close: everything is durable, then the seal, then the root says so.
@@ -236,6 +242,11 @@ impl Tail {
         end.check()?;
         if end.sealed {
             return Ok(());
+        }
+        if end.durable_offset < end.offset {
+            // The last sync may have left a mark behind it. A power cut could keep the seal and lose the mark, and a hole
+            // before a seal is damage.
+            self.sync_now(&mut end)?;
         }
         end.write_bare(FrameKind::Seal, &self.limits)?;
         self.sync_now(&mut end)?;
@@ -331,6 +342,7 @@ impl Tail {
         self.force(&*end.segment.file, &end.segment.name)?;
         end.proven = end.summary.position().lsn;
         end.frames_unsynced = 0;
+        end.durable_offset = end.offset;
         Ok(())
     }
 
@@ -364,6 +376,7 @@ impl Sink for Tail {
         let file = Arc::clone(&end.segment.file);
         let name = end.segment.name.clone();
         let covered = Proven::of(&end.summary);
+        let covered_place = (end.segment.birth.number, end.offset);
         let frames = std::mem::take(&mut end.frames_unsynced);
         let unread = std::mem::take(&mut end.unread);
         drop(end);
@@ -373,6 +386,7 @@ impl Sink for Tail {
         }
         let mut end = self.end.lock();
         end.proven = end.proven.max(covered.position.lsn);
+        end.durable_up_to(covered_place);
         if covered.position.lsn > end.point.position.lsn {
             end.point = covered;
         }
@@ -386,6 +400,13 @@ impl Sink for Tail {
 }
 
 impl End {
+    /// Notes what a sync covered, unless the segment was left meanwhile.
+    fn durable_up_to(&mut self, (number, offset): (u64, u64)) {
+        if self.segment.birth.number == number {
+            self.durable_offset = self.durable_offset.max(offset);
+        }
+    }
+
     fn check(&self) -> Result<()> {
         self.broken.clone().map_or(Ok(()), Err)
     }
@@ -482,6 +503,7 @@ impl End {
         self.live_bytes += next.birth.capacity;
         self.used_bytes += self.offset;
         self.offset = start.offset;
+        self.durable_offset = start.offset;
         self.previous = start.previous;
         self.segment = next;
     }

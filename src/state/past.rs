@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::journal::Journal;
 use crate::position::Position;
 use crate::state::fold::Fold;
@@ -22,6 +22,19 @@ pub struct Past<S> {
 impl<S: Fold> Past<S> {
     /// Folds the history up to a moment.
     pub(crate) fn at(journal: &Journal, when: &When) -> Result<Past<S>> {
+        loop {
+            let horizon = journal.horizon();
+            match Past::attempt(journal, when) {
+                // The horizon passed by; a moment such as now is a later position by now, any other is gone for good.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::BeforeHorizon { .. })
+                        && journal.horizon() != horizon => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn attempt(journal: &Journal, when: &When) -> Result<Past<S>> {
         let resolved = resolve(journal, when)?;
         let mut folded = fold_to::<S>(journal, resolved.position.lsn, 1)?;
         Ok(Past {

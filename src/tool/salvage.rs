@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal::chain::Ending;
 use crate::journal::options::{FACE_RAW, Face};
 use crate::journal::root::{Creation, Identity, RootFile, Slot};
-use crate::journal::summary::{Summary, decode_own};
+use crate::journal::summary::Summary;
 use crate::journal::{Options, spare};
 use crate::medium::name::{self, ROOT};
 use crate::medium::{Access, Disk, Medium, Presence, read_range, write_all};
@@ -239,7 +239,7 @@ fn copy_snapshots(site: &Site, plan: &Plan, out: &dyn Medium) -> Result<u64> {
             lists.push(found);
         }
     }
-    if let Some(summary) = lists.first().and_then(|list| decode_own::<Summary>(&list.summary).ok()) {
+    if let Some(summary) = lists.first().and_then(|list| Summary::decode(&list.summary).ok()) {
         runs.extend(summary.rollback_runs(plan.slot.horizon().lsn));
     }
     runs.extend(site.run_ids());
