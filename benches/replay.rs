@@ -39,6 +39,15 @@ fn replay(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("replay/{sharing:?}"));
         group.sample_size(10).throughput(Throughput::Elements(RECORDS));
         group.bench_function("plain scan with crc32", |bencher| bencher.iter(|| black_box(scan(&path))));
+        group.bench_function("lent records", |bencher| {
+            bencher.iter(|| {
+                let (mut cursor, mut bytes) = (reader.records().expect("readable"), 0);
+                while let Some(record) = cursor.read().expect("checks") {
+                    bytes += record.payload.len();
+                }
+                assert_eq!(bytes as u64, RECORDS * 128 + 4);
+            });
+        });
         group.bench_function("records", |bencher| {
             bencher.iter(|| {
                 let records = reader.records().expect("readable");

@@ -25,7 +25,7 @@ pub mod tool;
 
 pub use clock::Timestamp;
 pub use error::{Error, ErrorKind, Result};
-pub use journal::{Cursor, Durability, Journal, Receipt, Record, Ticket, Transaction};
+pub use journal::{Cursor, Durability, Journal, Receipt, Record, RecordRef, Ticket, Transaction};
 pub use position::{Epoch, Lsn, Position};
 pub use state::{
     Codec, Events, Fold, Item, Journaled, JournaledOptions, Meta, Past, Preview, Recorded, Stamp,

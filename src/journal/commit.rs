@@ -235,6 +235,10 @@ impl<S: Sink> Core<S> {
 
     /// Blocks on a ticket's cell; leads when called upon, and does the pump's work if nobody else does.
     pub(crate) fn complete_ticket(&self, cell: &Cell) -> Result<()> {
+        // Who collects outcomes that are known must not lead: it would sync what it has only begun to submit.
+        if let Fate::Settled(outcome) = cell.fate() {
+            return outcome;
+        }
         cell.wake_this_thread();
         // Under the lock: either this sees the work that was left to the pump, or a later decision sees this thread.
         self.drive_surely();

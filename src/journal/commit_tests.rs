@@ -143,6 +143,20 @@ fn tickets_become_durable_without_anybody_waiting() {
 }
 
 #[test]
+fn collecting_a_settled_ticket_leads_nothing() {
+    let (core, paper) = core();
+    let record = NewRecord::event(b"x", 0);
+    let enter = || core.enter(&[record], Need::Synced, Sitter::Ticket, Patience::Wait).expect("enters");
+    let (first, second) = (enter(), enter());
+    core.complete_ticket(&first.cell).expect("commits");
+    let third = enter();
+    core.complete_ticket(&second.cell).expect("is settled");
+    assert_eq!(paper.syncs.load(Ordering::SeqCst), 1, "the third still gathers company");
+    core.complete_ticket(&third.cell).expect("commits");
+    assert_eq!(paper.syncs.load(Ordering::SeqCst), 2);
+}
+
+#[test]
 fn a_full_group_answers_busy_to_the_impatient() {
     let (core, _paper) = core();
     let large = NewRecord::event(&[7; 3000], 0);

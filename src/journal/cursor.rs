@@ -30,16 +30,49 @@ pub struct Record {
     pub payload: Vec<u8>,
 }
 
-impl Record {
-    pub(crate) fn of(position: Position, view: &RecordView<'_>) -> Record {
-        Record {
+/// One record of the history, borrowed from the cursor that read it: nothing was copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordRef<'a> {
+    /// Where it stands in the order.
+    pub position: Position,
+    /// When it was accepted; never before the record before it (J8).
+    pub time: Timestamp,
+    /// What it is.
+    pub kind: RecordKind,
+    /// The version of the event's type.
+    pub type_version: u16,
+    /// Whether it ends its transaction.
+    pub ends_transaction: bool,
+    /// What was said about the commit, as stored.
+    pub meta: Option<&'a [u8]>,
+    /// The content.
+    pub payload: &'a [u8],
+}
+
+impl RecordRef<'_> {
+    fn of<'a>(position: Position, view: &RecordView<'a>) -> RecordRef<'a> {
+        RecordRef {
             position,
             time: view.time,
             kind: view.kind,
             type_version: view.type_version,
             ends_transaction: view.end,
-            meta: view.meta.map(<[u8]>::to_vec),
-            payload: view.payload.to_vec(),
+            meta: view.meta,
+            payload: view.payload,
+        }
+    }
+
+    /// A copy that outlives the cursor's next step.
+    pub fn to_record(&self) -> Record {
+        Record {
+            position: self.position,
+            time: self.time,
+            kind: self.kind,
+            type_version: self.type_version,
+            ends_transaction: self.ends_transaction,
+            meta: self.meta.map(<[u8]>::to_vec),
+            payload: self.payload.to_vec(),
         }
     }
 }
@@ -54,12 +87,14 @@ pub(crate) struct FrameCursor {
     next_lsn: Lsn,
     /// Where the reader has forgotten what it had read ahead and looked again.
     looked_again_at: Option<u64>,
+    /// The offset from which the next waypoint may stand.
+    waypoint_from: u64,
 }
 
 impl FrameCursor {
     /// Starts at the frame that holds `from`.
     pub(crate) fn new(history: Arc<History>, from: Lsn) -> FrameCursor {
-        FrameCursor { history, reader: None, leg_end: None, next_lsn: from, looked_again_at: None }
+        FrameCursor { history, reader: None, leg_end: None, next_lsn: from, looked_again_at: None, waypoint_from: 0 }
     }
 
     fn open(&mut self, leg: Leg) {
@@ -68,6 +103,7 @@ impl FrameCursor {
         let end = leg.end.unwrap_or(leg.segment.frames_end());
         self.leg_end = leg.end;
         self.looked_again_at = None;
+        self.waypoint_from = 0;
         self.reader = Some(FrameReader::new(leg.segment, start, end));
     }
 
@@ -84,8 +120,11 @@ impl FrameCursor {
             let Some(reader) = &mut self.reader else { continue };
             match reader.step()? {
                 Step::Frame(header) if header.kind == FrameKind::Data => {
-                    let number = reader.segment().birth.number;
-                    self.history.pass(number, reader.place(), || last_time(reader.body()));
+                    if reader.place().offset >= self.waypoint_from {
+                        let number = reader.segment().birth.number;
+                        let time = || last_time(reader.body());
+                        self.waypoint_from = self.history.pass(number, reader.place(), time);
+                    }
                     if header.next_lsn() > self.next_lsn {
                         if header.first_lsn > self.next_lsn {
                             return Err(reader.damage("records are missing").at_lsn(self.next_lsn));
@@ -163,13 +202,18 @@ pub(crate) trait Limit: Send + Sync {
 }
 
 /// Reads records in order. Sees only what is durable; ends there, and goes on when asked again later.
+///
+/// As an iterator it copies each record; [`Cursor::read`] lends them instead.
 pub struct Cursor {
     frames: FrameCursor,
     limit: Arc<dyn Limit>,
     /// The first record wanted.
     from: Lsn,
     from_time: Timestamp,
-    records: std::vec::IntoIter<Record>,
+    /// Where the next record stands.
+    next: Position,
+    /// The same as a place in the frame's body.
+    body_offset: usize,
     failed: bool,
 }
 
@@ -186,7 +230,8 @@ impl Cursor {
             limit,
             from,
             from_time: Timestamp::ZERO,
-            records: Vec::new().into_iter(),
+            next: Position::default(),
+            body_offset: 0,
             failed: false,
         }
     }
@@ -197,19 +242,71 @@ impl Cursor {
         self
     }
 
-    fn fill(&mut self) -> Result<bool> {
-        let Some(header) = self.frames.next(self.limit.last())? else { return Ok(false) };
-        let mut lsn = header.first_lsn;
-        let mut records = Vec::with_capacity(header.record_count as usize);
-        for view in Records::new(self.frames.body()) {
-            let view = view?;
-            if lsn >= self.from && view.time >= self.from_time {
-                records.push(Record::of(Position::new(header.epoch, lsn), &view));
-            }
-            lsn = lsn.next();
+    /// The next record, lent until the next step; `None` at the durable end for now.
+    ///
+    /// Reads and checks a frame at a time, and allocates nothing for a record.
+    ///
+    /// # Errors
+    ///
+    /// [`Damaged`](ErrorKind::Damaged) where the history does not check; afterwards the cursor has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> everlog::Result<()> {
+    /// # let directory = tempfile::tempdir().expect("a directory");
+    /// # let journal = everlog::Journal::open(directory.path().join("journal"))?;
+    /// journal.append("one")?;
+    /// let mut cursor = journal.records()?;
+    /// let mut bytes = 0;
+    /// while let Some(record) = cursor.read()? {
+    ///     bytes += record.payload.len();
+    /// }
+    /// assert_eq!(bytes, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn read(&mut self) -> Result<Option<RecordRef<'_>>> {
+        if self.failed {
+            return Ok(None);
         }
-        self.records = records.into_iter();
-        Ok(true)
+        // Set again below, once the step has gone well.
+        self.failed = true;
+        let there = self.seek()?;
+        self.failed = false;
+        if !there {
+            return Ok(None);
+        }
+        let rest = &self.frames.body()[self.body_offset..];
+        let (view, _) = RecordView::decode(rest)?;
+        let position = self.next;
+        self.body_offset += view.encoded_bytes();
+        self.next.lsn = position.lsn.next();
+        Ok(Some(RecordRef::of(position, &view)))
+    }
+
+    /// Goes to the next record wanted, over frames and records that are not; false at the durable end.
+    fn seek(&mut self) -> Result<bool> {
+        loop {
+            let rest = &self.frames.body()[self.body_offset..];
+            if rest.is_empty() {
+                let Some(header) = self.frames.next(self.limit.last())? else { return Ok(false) };
+                self.next = Position::new(header.epoch, header.first_lsn);
+                self.body_offset = 0;
+                continue;
+            }
+            if self.next.lsn >= self.from && self.from_time == Timestamp::ZERO {
+                return Ok(true);
+            }
+            let (view, _) = RecordView::decode(rest)?;
+            if self.next.lsn >= self.from && view.time >= self.from_time {
+                // Neither goes back, so no later record need be asked (J8).
+                self.from_time = Timestamp::ZERO;
+                return Ok(true);
+            }
+            self.body_offset += view.encoded_bytes();
+            self.next.lsn = self.next.lsn.next();
+        }
     }
 }
 
@@ -218,22 +315,7 @@ impl Iterator for Cursor {
 
     /// The next record; `None` at the durable end for now; after an error always `None`.
     fn next(&mut self) -> Option<Result<Record>> {
-        loop {
-            if let Some(record) = self.records.next() {
-                return Some(Ok(record));
-            }
-            if self.failed {
-                return None;
-            }
-            match self.fill() {
-                Ok(true) => {}
-                Ok(false) => return None,
-                Err(error) => {
-                    self.failed = true;
-                    return Some(Err(error));
-                }
-            }
-        }
+        self.read().map(|record| record.map(|record| record.to_record())).transpose()
     }
 }
 

@@ -60,20 +60,22 @@ impl History {
     }
 
     /// Notes a place just passed in segment `number`, if it is far enough from the last one; `time` is asked for only
-    /// then.
-    pub(crate) fn pass(&self, number: u64, place: Place, time: impl FnOnce() -> Timestamp) {
-        let far = |known: &Vec<Waypoint>| match known.last() {
-            Some(last) => place.offset >= last.place.offset + WAYPOINT_BYTES,
-            None => true,
+    /// then. Returns the offset from which the next one may stand.
+    pub(crate) fn pass(&self, number: u64, place: Place, time: impl FnOnce() -> Timestamp) -> u64 {
+        let from = |known: Option<&Vec<Waypoint>>| {
+            known.and_then(|known| known.last()).map_or(0, |last| last.place.offset + WAYPOINT_BYTES)
         };
-        if self.waypoints.read().get(&number).is_none_or(far) {
-            let time = time();
-            let mut waypoints = self.waypoints.write();
-            let known = waypoints.entry(number).or_default();
-            if far(known) {
-                known.push(Waypoint { place, time });
-            }
+        let next = from(self.waypoints.read().get(&number));
+        if place.offset < next {
+            return next;
         }
+        let time = time();
+        let mut waypoints = self.waypoints.write();
+        let known = waypoints.entry(number).or_default();
+        if place.offset >= from(Some(known)) {
+            known.push(Waypoint { place, time });
+        }
+        from(Some(known))
     }
 
     /// The last waypoint of segment `number` at or before `lsn`.

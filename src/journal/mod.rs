@@ -40,7 +40,7 @@ mod transaction;
 
 pub use crate::segment::record::RecordKind;
 pub use compaction::{Compacted, Retention};
-pub use cursor::{Cursor, Record};
+pub use cursor::{Cursor, Record, RecordRef};
 pub use offload::Offloaded;
 pub(crate) use offload::offload;
 pub use options::{Background, Damaged, Options};
