@@ -67,7 +67,7 @@ fn what_was_written_is_read_back_until_the_end_and_not_beyond() {
     assert_eq!(file.write_at(b"world", 7).expect("write past the end"), 5);
     file.sync().expect("sync");
     disk.sync_names().expect("sync names");
-    file.drop_cache();
+    file.drop_cache(0..u64::MAX);
     assert_eq!(file.len().expect("length"), 12);
 
     let file = disk.open("0000000001.seg", Access::Read).expect("open");

@@ -76,8 +76,8 @@ impl MediumFile for CarelessFile {
         self.0.len()
     }
 
-    fn drop_cache(&self) {
-        self.0.drop_cache();
+    fn drop_cache(&self, bytes: std::ops::Range<u64>) {
+        self.0.drop_cache(bytes);
     }
 }
 

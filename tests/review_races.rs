@@ -128,8 +128,8 @@ impl MediumFile for GatedFile {
     fn len(&self) -> io::Result<u64> {
         self.inner.len()
     }
-    fn drop_cache(&self) {
-        self.inner.drop_cache();
+    fn drop_cache(&self, bytes: std::ops::Range<u64>) {
+        self.inner.drop_cache(bytes);
     }
 }
 

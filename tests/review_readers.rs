@@ -97,8 +97,8 @@ impl<F: Fn() + Send + Sync> MediumFile for BesideFile<F> {
     fn len(&self) -> io::Result<u64> {
         self.inner.len()
     }
-    fn drop_cache(&self) {
-        self.inner.drop_cache();
+    fn drop_cache(&self, bytes: std::ops::Range<u64>) {
+        self.inner.drop_cache(bytes);
     }
 }
 

@@ -17,6 +17,9 @@ use crate::snapshot::list::{self, SnapshotList};
 use crate::snapshot::policy::{self, Extent, Facts, Held, Trust};
 use crate::snapshot::{Reading, Run, RunInfo, StateWriter};
 
+/// The system forgets whole pages, none larger than this.
+const CACHE_BYTES: u64 = 64 * 1024;
+
 /// How much history to keep when compacting. Pins are kept in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
@@ -286,8 +289,11 @@ impl Journal {
         let mut summary = base.summary;
         let mut stop_at = stop_at.filter(|stop| summary.position().lsn < *stop);
         for leg in self.history().legs() {
-            // Around the cache where the platform can: what is folded should come from the device.
-            leg.segment.file.drop_cache();
+            // Around the cache where the platform can: what is folded should come from the device. Not what the writers
+            // fill next: they would wait for it to be read.
+            let passed = || self.history().passed(leg.segment.birth.number);
+            let end = leg.end.unwrap_or_else(|| passed() / CACHE_BYTES * CACHE_BYTES);
+            leg.segment.file.drop_cache(0..end);
         }
         self.each_frame(summary.position().lsn, through, &mut |header, body| {
             maker.frame(header, body)?;

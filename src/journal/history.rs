@@ -78,6 +78,12 @@ impl History {
         from(Some(known))
     }
 
+    /// The offset of the last waypoint of segment `number`: at least so much of it is filled.
+    pub(crate) fn passed(&self, number: u64) -> u64 {
+        let waypoints = self.waypoints.read();
+        waypoints.get(&number).and_then(|known| known.last()).map_or(0, |last| last.place.offset)
+    }
+
     /// The last waypoint of segment `number` at or before `lsn`.
     pub(crate) fn waypoint_at(&self, number: u64, lsn: Lsn) -> Option<Place> {
         let waypoints = self.waypoints.read();

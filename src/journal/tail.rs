@@ -348,7 +348,7 @@ impl Tail {
 
     fn compare(&self, unread: Vec<Unread>) -> Result<()> {
         for piece in unread {
-            piece.file.drop_cache();
+            piece.file.drop_cache(piece.offset..piece.offset + piece.bytes.len() as u64);
             let there = read_range(&*piece.file, &piece.name, piece.offset, piece.bytes.len() as u64)?;
             if there != piece.bytes {
                 let what = "bytes read back after the sync differ from those written";

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -158,8 +159,8 @@ impl MediumFile for DiskFile {
         Ok(uninterrupted(|| self.file.metadata())?.len())
     }
 
-    fn drop_cache(&self) {
-        platform::drop_cache(&self.file);
+    fn drop_cache(&self, bytes: Range<u64>) {
+        platform::drop_cache(&self.file, bytes);
     }
 
     fn map(&self) -> Option<Mapped> {

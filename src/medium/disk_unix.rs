@@ -2,6 +2,9 @@
 
 use std::fs::File;
 use std::io;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -213,13 +216,24 @@ pub(crate) fn sync_data(file: &File) -> io::Result<()> {
     return sync_handle(file);
 }
 
-/// Asks the system to forget the file's clean pages.
-pub(crate) fn drop_cache(file: &File) {
+/// Asks the system to forget the file's clean pages that hold any of `bytes`.
+pub(crate) fn drop_cache(file: &File, bytes: Range<u64>) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+    {
+        // A page that is only partly asked for would be kept.
+        let start = bytes.start / PAGE_BYTES * PAGE_BYTES;
+        let end = bytes.end.checked_next_multiple_of(PAGE_BYTES).unwrap_or(bytes.end);
+        if let Some(length) = NonZeroU64::new(end.saturating_sub(start)) {
+            let _ = rustix::fs::fadvise(file, start, Some(length), rustix::fs::Advice::DontNeed);
+        }
+    }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let _ = file;
+    let _ = (file, bytes);
 }
+
+/// At least a page of memory on the systems that take the advice.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const PAGE_BYTES: u64 = 64 * 1024;
 
 /// Whether the refusal passes: a shortage, or somebody else's work.
 pub(crate) fn is_transient(error: &io::Error) -> bool {

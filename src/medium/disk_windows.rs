@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::windows::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf, Prefix};
 
@@ -163,7 +164,7 @@ pub(crate) fn sync_data(file: &File) -> io::Result<()> {
 }
 
 /// Windows has no call for this.
-pub(crate) fn drop_cache(_file: &File) {}
+pub(crate) fn drop_cache(_file: &File, _bytes: Range<u64>) {}
 
 /// Whether the refusal passes: another program, often a scanner or a backup, holds the file. "Access denied" is among
 /// them, because that is the answer for a file that is removed but still open somewhere.

@@ -15,6 +15,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -85,8 +86,11 @@ pub trait MediumFile: Send + Sync + fmt::Debug {
         Ok(self.len()? == 0)
     }
 
-    /// Asks the system to forget clean cached pages, so that the next read comes from the device. Best effort.
-    fn drop_cache(&self) {}
+    /// Asks the system to forget clean cached pages that hold any of `bytes`, so that the next read of them comes from
+    /// the device. Best effort. A writer that fills a page after it was forgotten waits until it has been read again.
+    fn drop_cache(&self, bytes: Range<u64>) {
+        let _ = bytes;
+    }
 
     /// The file's bytes, mapped; `None` where that is not possible or not wanted. Only for files that no one writes.
     fn map(&self) -> Option<Mapped> {

@@ -98,7 +98,7 @@ pub(crate) fn write(medium: &dyn Medium, list: &SnapshotList) -> Result<()> {
         .and_then(|()| file.sync().map_err(|error| Error::io("sync", &name, error)))
         .and_then(|()| sync_names(medium))
         .and_then(|()| {
-            file.drop_cache();
+            file.drop_cache(0..u64::MAX);
             match read(medium, list.position)? == *list {
                 true => Ok(()),
                 false => Err(Error::damaged(&name, 0, "list does not read back as it was written")),
@@ -149,7 +149,7 @@ pub(crate) fn verify(medium: &dyn Medium, list: &SnapshotList) -> Result<()> {
     let name = name::snapshot(list.position);
     if let Ok(file) = medium.open(&name, Access::Read) {
         // After a failed sync and a failed removal the cache may show what the device has not got.
-        file.drop_cache();
+        file.drop_cache(0..u64::MAX);
     }
     if read(medium, list.position)? != *list {
         return Err(Error::damaged(name, 0, "list is not the one to be verified"));

@@ -102,7 +102,7 @@ impl Run {
     /// Reads the whole file anew, around the cache where that is possible, and checks every block (J9).
     pub(crate) fn verify(&self) -> Result<()> {
         let inner = &*self.0;
-        inner.file.drop_cache();
+        inner.file.drop_cache(0..u64::MAX);
         read_frame(&*inner.file, &inner.name, &inner.info, inner.identity)?;
         let mut entries = 0;
         for number in 0..inner.index.places.len() {

@@ -191,7 +191,7 @@ impl MediumFile for ShimFile {
         self.inner.len()
     }
 
-    fn drop_cache(&self) {
-        self.inner.drop_cache();
+    fn drop_cache(&self, bytes: std::ops::Range<u64>) {
+        self.inner.drop_cache(bytes);
     }
 }

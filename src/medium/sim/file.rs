@@ -1,6 +1,7 @@
 //! One simulated file: what reads see, what a power cut leaves, and what lies between them.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::medium::sim::image::{Image, PAGE};
@@ -88,9 +89,14 @@ impl File {
         self.unsynced.clear();
     }
 
-    /// Forgets clean pages: ghosts give way to what the device has. The length is kept in memory and stays.
-    pub(crate) fn drop_cache(&mut self) {
-        for index in std::mem::take(&mut self.ghosts) {
+    /// Forgets clean pages that hold any of `bytes`: ghosts give way to what the device has. The length is kept in
+    /// memory and stays.
+    pub(crate) fn drop_cache(&mut self, bytes: Range<u64>) {
+        let pages = bytes.start / PAGE..bytes.end.div_ceil(PAGE);
+        let (forgotten, kept) = std::mem::take(&mut self.ghosts).into_iter().partition(|page| pages.contains(page));
+        self.ghosts = kept;
+        let forgotten: BTreeSet<u64> = forgotten;
+        for index in forgotten {
             self.cached.take_page(index, &self.durable);
         }
     }
@@ -124,7 +130,7 @@ mod tests {
             match random.below(8) {
                 0 => file.sync(),
                 1 => file.sync_failing(Reach::Some, &mut random),
-                2 => file.drop_cache(),
+                2 => file.drop_cache(0..u64::MAX),
                 _ => {}
             }
             let mut expected = file.clone();

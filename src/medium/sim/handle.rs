@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -96,10 +97,10 @@ impl MediumFile for SimFile {
         Ok(device.files[self.file].cached.len())
     }
 
-    fn drop_cache(&self) {
+    fn drop_cache(&self, bytes: Range<u64>) {
         let mut device = self.device.lock();
         if device.script.powered().is_ok() {
-            device.files[self.file].drop_cache();
+            device.files[self.file].drop_cache(bytes);
         }
     }
 
