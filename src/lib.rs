@@ -14,6 +14,8 @@ mod segment;
 #[allow(dead_code, unused_imports, reason = "the faces that use it come above it")]
 pub(crate) mod snapshot;
 pub mod state;
+#[cfg(feature = "store")]
+pub mod store;
 pub(crate) mod sync;
 #[cfg(feature = "sim")]
 pub mod testing;
