@@ -30,6 +30,13 @@ pub struct Record {
     pub payload: Vec<u8>,
 }
 
+#[cfg(feature = "cli")]
+impl Record {
+    pub(crate) fn of(position: Position, view: &RecordView<'_>) -> Record {
+        RecordRef::of(position, view).to_record()
+    }
+}
+
 /// One record of the history, borrowed from the cursor that read it: nothing was copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -94,7 +101,14 @@ pub(crate) struct FrameCursor {
 impl FrameCursor {
     /// Starts at the frame that holds `from`.
     pub(crate) fn new(history: Arc<History>, from: Lsn) -> FrameCursor {
-        FrameCursor { history, reader: None, leg_end: None, next_lsn: from, looked_again_at: None, waypoint_from: 0 }
+        FrameCursor {
+            history,
+            reader: None,
+            leg_end: None,
+            next_lsn: from,
+            looked_again_at: None,
+            waypoint_from: 0,
+        }
     }
 
     fn open(&mut self, leg: Leg) {
