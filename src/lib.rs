@@ -33,6 +33,8 @@ pub use state::{
     Codec, Events, Fold, Item, Journaled, JournaledOptions, Meta, Past, Preview, Recorded, Stamp,
     Subscription, TransactionError, When,
 };
+#[cfg(feature = "store")]
+pub use store::{Store, Tx, View};
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

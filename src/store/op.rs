@@ -63,10 +63,13 @@ impl Op {
     pub(crate) fn decode(version: u16, payload: &[u8]) -> Result<Op> {
         if version > OP_VERSION {
             let what = format!("record of version {version} of the store; this program knows {OP_VERSION}");
-            return Err(Error::new(ErrorKind::NewerFormat, what).advise("use the newer program; nothing was changed"));
+            return Err(
+                Error::new(ErrorKind::NewerFormat, what).advise("use the newer program; nothing was changed")
+            );
         }
-        let value = Value::parse(payload)
-            .map_err(|error| Error::new(ErrorKind::Damaged, format!("record of a store: {}", error.what())))?;
+        let value = Value::parse(payload).map_err(|error| {
+            Error::new(ErrorKind::Damaged, format!("record of a store: {}", error.what()))
+        })?;
         let op = value.as_array().and_then(read);
         op.ok_or_else(|| Error::new(ErrorKind::Damaged, "record is not a change of a store"))
     }
@@ -121,7 +124,15 @@ mod tests {
 
     #[test]
     fn what_is_no_change_is_an_error_and_a_newer_version_another() {
-        for text in ["", "{}", "[]", r#"["set"]"#, r#"["set","a.b",1,2]"#, r#"["jump","/a"]"#, r#"["push","/a",-1,1]"#] {
+        for text in [
+            "",
+            "{}",
+            "[]",
+            r#"["set"]"#,
+            r#"["set","a.b",1,2]"#,
+            r#"["jump","/a"]"#,
+            r#"["push","/a",-1,1]"#,
+        ] {
             let error = Op::decode(OP_VERSION, text.as_bytes()).expect_err(text);
             assert_eq!(error.kind(), &ErrorKind::Damaged, "{text}");
         }

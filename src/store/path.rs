@@ -106,7 +106,11 @@ impl Path {
                 '.' => segments.push(String::new()),
                 '\\' => match (characters.next(), segments.last_mut()) {
                     (Some(escaped @ ('.' | '\\' | '/')), Some(segment)) => segment.push(escaped),
-                    _ => return Err(fault("has a backslash before something other than a dot, slash or backslash")),
+                    _ => {
+                        return Err(fault(
+                            "has a backslash before something other than a dot, slash or backslash",
+                        ));
+                    }
                 },
                 other => segments.iter_mut().last().into_iter().for_each(|segment| segment.push(other)),
             }

@@ -19,8 +19,9 @@ use serde_json::Number;
 
 use crate::error::Result;
 
-pub(crate) use edit::{Change, Fault};
+pub(crate) use edit::Fault;
 pub use object::{Array, Object};
+pub(crate) use sum::keyed_sum;
 
 /// How deep values may be nested. Deeper ones are refused before anything is written.
 pub const DEPTH_MAX: usize = 512;
@@ -182,7 +183,7 @@ impl Value {
 }
 
 /// The bytes of a text between quotation marks, with what has to be escaped.
-pub(crate) fn text_bytes(text: &str) -> u64 {
+fn text_bytes(text: &str) -> u64 {
     let escaped = |byte: u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0C => 2,
         0..=0x1F => 6,
@@ -194,7 +195,8 @@ pub(crate) fn text_bytes(text: &str) -> u64 {
 impl fmt::Display for Value {
     /// Writes JSON without spaces; with the alternate flag `{:#}` over several lines.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = if f.alternate() { serde_json::to_string_pretty(self) } else { serde_json::to_string(self) };
+        let text =
+            if f.alternate() { serde_json::to_string_pretty(self) } else { serde_json::to_string(self) };
         f.write_str(&text.map_err(|_| fmt::Error)?)
     }
 }

@@ -104,7 +104,11 @@ impl<'de> Deserializer<'de> for &'de Value {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, JsonError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, JsonError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -115,7 +119,9 @@ impl<'de> Deserializer<'de> for &'de Value {
         visitor: V,
     ) -> Result<V::Value, JsonError> {
         match self {
-            Value::String(text) => visitor.visit_enum(IntoDeserializer::<JsonError>::into_deserializer(&**text)),
+            Value::String(text) => {
+                visitor.visit_enum(IntoDeserializer::<JsonError>::into_deserializer(&**text))
+            }
             Value::Object(object) if object.len() == 1 => {
                 let members = object.iter().map(|(key, value)| (Key(key), value));
                 visitor.visit_enum(MapAccessDeserializer::new(MapDeserializer::new(members)))
@@ -161,7 +167,11 @@ impl<'de> Deserializer<'de> for Key<'de> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, JsonError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, JsonError> {
         visitor.visit_newtype_struct(self)
     }
 

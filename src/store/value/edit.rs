@@ -109,6 +109,33 @@ impl Value {
         Value::Object(target)
     }
 
+    /// This value with what somebody changed who saw only a part of it: saw `before` and left `after`. Members that
+    /// were not seen stay, also inside elements of lists that were kept.
+    pub(crate) fn rebased(&self, before: &Value, after: &Value) -> Value {
+        match (self, before, after) {
+            _ if before == after => self.clone(),
+            (Value::Object(stored), Value::Object(before), Value::Object(after)) => {
+                let mut new = stored.clone();
+                for (key, _) in before.iter().filter(|(key, _)| after.get(key).is_none()) {
+                    new.remove(key);
+                }
+                for (key, value) in after.iter() {
+                    let known = stored.get(key).zip(before.get(key));
+                    let value =
+                        known.map_or_else(|| value.clone(), |(stored, before)| stored.rebased(before, value));
+                    new.insert(key, value);
+                }
+                Value::Object(new)
+            }
+            (Value::Array(stored), Value::Array(before), Value::Array(after))
+                if stored.len() == before.len() =>
+            {
+                Value::Array(rebased_elements(stored, before, after))
+            }
+            _ => after.clone(),
+        }
+    }
+
     /// The changes that make `new` of this value, none where both are the same. Paths into arrays are given only where
     /// elements change in place or come at the end.
     pub(crate) fn changes_to(&self, new: &Value) -> Vec<Change> {
@@ -142,6 +169,27 @@ fn collect(old: &Value, new: &Value, path: &mut Vec<String>, changes: &mut Vec<C
         }
         _ => changes.push(Change { path: path.clone(), new: Some(new.clone()) }),
     }
+}
+
+/// Elements that were left as they were seen keep what was not seen of them. One that changed in its place keeps it, too,
+/// unless what stood there is known again elsewhere.
+fn rebased_elements(stored: &Array, before: &Array, after: &Array) -> Array {
+    let mut from = 0;
+    let same_as: Vec<Option<usize>> = after
+        .iter()
+        .map(|value| {
+            let found = (from..before.len()).find(|place| before.get(*place) == Some(value))?;
+            from = found + 1;
+            Some(found)
+        })
+        .collect();
+    let element = |(place, value): (usize, &Value)| {
+        let in_place = before.len() == after.len() && !same_as.contains(&Some(place));
+        let source = same_as[place].or(in_place.then_some(place));
+        let known = source.and_then(|place| stored.get(place).zip(before.get(place)));
+        known.map_or_else(|| value.clone(), |(stored, before)| stored.rebased(before, value))
+    };
+    after.iter().enumerate().map(element).collect()
 }
 
 /// Whether an array became another by a few changed and added elements, so that it pays to name them.

@@ -22,11 +22,7 @@ struct ObjectNode {
 impl Object {
     /// An empty object.
     pub fn new() -> Object {
-        Object(Arc::new(ObjectNode {
-            members: RedBlackTreeMapSync::default(),
-            members_bytes: 0,
-            total: 0,
-        }))
+        Object(Arc::new(ObjectNode { members: RedBlackTreeMapSync::default(), members_bytes: 0, total: 0 }))
     }
 
     /// The number of members.
@@ -47,7 +43,10 @@ impl Object {
     /// Puts `value` under `key`, in place of what was there. O(log n); clones of this object stay as they are.
     pub fn insert(&mut self, key: &str, value: Value) {
         let node = Arc::make_mut(&mut self.0);
-        let known = node.members.get_key_value(key).map(|(key, old)| (Arc::clone(key), member_bytes(key, old), sum::member(key, old)));
+        let known = node
+            .members
+            .get_key_value(key)
+            .map(|(key, old)| (Arc::clone(key), member_bytes(key, old), sum::member(key, old)));
         let key = match known {
             Some((key, bytes, sum)) => {
                 node.members_bytes -= bytes;
@@ -68,8 +67,6 @@ impl Object {
         node.members_bytes -= member_bytes(key, &old);
         node.total = node.total.wrapping_sub(sum::member(key, &old));
         node.members.remove_mut(key);
-        if node.members.is_empty() {
-            }
         Some(old)
     }
 
@@ -137,11 +134,7 @@ struct ArrayNode {
 impl Array {
     /// An empty array.
     pub fn new() -> Array {
-        Array(Arc::new(ArrayNode {
-            elements: VectorSync::default(),
-            elements_bytes: 0,
-            total: 0,
-        }))
+        Array(Arc::new(ArrayNode { elements: VectorSync::default(), elements_bytes: 0, total: 0 }))
     }
 
     /// The number of elements.

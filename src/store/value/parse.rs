@@ -30,7 +30,8 @@ impl Value {
         let mut source = serde_json::Deserializer::from_slice(text);
         // The seed counts for itself.
         source.disable_recursion_limit();
-        let value = Seed { depth: 0, twice }.deserialize(&mut source).and_then(|value| source.end().map(|()| value));
+        let value =
+            Seed { depth: 0, twice }.deserialize(&mut source).and_then(|value| source.end().map(|()| value));
         value.map_err(|error| Error::new(ErrorKind::Input, format!("text is not JSON: {error}")))
     }
 }

@@ -39,3 +39,8 @@ pub(crate) fn member(key: &str, value: &Value) -> u128 {
 pub(crate) fn element(place: usize, value: &Value) -> u128 {
     hash(7, [&(place as u64).to_le_bytes(), &value.sum().to_le_bytes()])
 }
+
+/// The sum of a value under a key, for sums over many.
+pub(crate) fn keyed_sum(key: &[u8], value: &Value) -> u128 {
+    hash(8, [key, &value.sum().to_le_bytes()])
+}

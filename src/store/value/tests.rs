@@ -21,7 +21,8 @@ fn any_value() -> impl Strategy<Value = Value> {
     ];
     leaf.prop_recursive(4, 40, 5, |inner| {
         prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..5).prop_map(|list| Value::Array(list.into_iter().collect())),
+            proptest::collection::vec(inner.clone(), 0..5)
+                .prop_map(|list| Value::Array(list.into_iter().collect())),
             proptest::collection::vec(("[a-c0-2]{0,2}", inner), 0..5)
                 .prop_map(|members| Value::Object(members.into_iter().collect())),
         ]
@@ -143,4 +144,26 @@ fn types_with_numbers_for_keys_options_and_variants_read_back() {
     assert_eq!(Value::of(&all).expect("JSON").read::<All>().expect("the same type"), all);
     let error = value(r#"{"wide":"text"}"#).read::<All>().expect_err("another shape");
     assert_eq!(error.kind(), &crate::error::ErrorKind::WrongType);
+}
+
+#[test]
+fn what_was_not_seen_stays_also_inside_lists_that_lost_an_element() {
+    for (stored, before, after, expected) in [
+        (r#"{"a":1,"x":9}"#, r#"{"a":1,"d":[]}"#, r#"{"a":2,"d":[1]}"#, r#"{"a":2,"d":[1],"x":9}"#),
+        (
+            r#"[{"n":1,"x":1},{"n":2,"x":2},{"n":3,"x":3}]"#,
+            r#"[{"n":1},{"n":2},{"n":3}]"#,
+            r#"[{"n":1},{"n":3},{"n":4}]"#,
+            r#"[{"n":1,"x":1},{"n":3,"x":3},{"n":4}]"#,
+        ),
+        (
+            r#"[{"n":1,"x":1},{"n":2,"x":2},{"n":3,"x":3}]"#,
+            r#"[{"n":1},{"n":2},{"n":3}]"#,
+            r#"[{"n":1},{"n":3}]"#,
+            r#"[{"n":1,"x":1},{"n":3,"x":3}]"#,
+        ),
+        (r#"{"a":{"b":1}}"#, r#"{"a":{"b":1}}"#, "{}", "{}"),
+    ] {
+        assert_eq!(value(stored).rebased(&value(before), &value(after)), value(expected), "{stored} {after}");
+    }
 }
