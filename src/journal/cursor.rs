@@ -141,7 +141,9 @@ impl FrameCursor {
                     }
                     if header.next_lsn() > self.next_lsn {
                         if header.first_lsn > self.next_lsn {
-                            return Err(reader.damage("records are missing").at_lsn(self.next_lsn));
+                            let name = &reader.segment().name;
+                            let error = Error::damaged(name, header.offset, "records are missing");
+                            return Err(error.at_lsn(self.next_lsn));
                         }
                         self.next_lsn = header.next_lsn();
                         return Ok(Some(header));
