@@ -298,8 +298,13 @@ fn refusal() -> everlog::Error {
     Store::options().must_exist().open("/nonexistent/for/sure").expect_err("there is none")
 }
 
+/// How many runs; `EVERLOG_CASES` asks for more.
+fn cases() -> u32 {
+    std::env::var("EVERLOG_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(96)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn a_store_is_what_a_plain_map_says_now_and_at_every_earlier_position(steps in steps()) {
