@@ -357,7 +357,7 @@ impl Journal {
             Some(writer) => Arc::clone(&writer.core) as Arc<dyn Limit>,
             None => Arc::new(Fixed(self.inner.fixed.0)),
         };
-        Cursor::new(Arc::clone(&self.inner.history), limit, from)
+        Cursor::new(Arc::clone(&self.inner.history), limit, Arc::clone(&self.inner.root), from)
     }
 
     /// Refuses a position that was cut after a crash (rule 9).
@@ -377,13 +377,7 @@ impl Journal {
     }
 
     pub(crate) fn before_horizon(&self, what: &str) -> Error {
-        let slot = self.inner.root.lock().slot;
-        let (earliest, earliest_time) = (slot.horizon(), Timestamp::from_micros(slot.horizon_time));
-        Error::new(
-            ErrorKind::BeforeHorizon { earliest, earliest_time },
-            format!("{what}; the earliest is {earliest} of {earliest_time}"),
-        )
-        .advise("ask for a later position, or keep more history next time")
+        root::before_horizon(&self.inner.root.lock().slot, what)
     }
 
     pub(crate) fn enter(

@@ -125,6 +125,7 @@ fn look_once(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opened> {
         damage = Some(refusal(&chain, &replayed, what));
     }
     let whole = replayed.summary.position().lsn;
+    let mut summary = replayed.summary;
     let last = match (damage, options.damaged) {
         (Some(damage), Damaged::Refuse) => return Err(damage),
         (Some(damage), Damaged::ReadOnly) => {
@@ -134,13 +135,14 @@ fn look_once(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opened> {
         (None, _) if verdict == Verdict::Continue => whole,
         (None, _) => {
             let first_kept = replayed.kept.first().map(|kept| kept.header.first_lsn);
+            summary = summary.with_pins(replayed.pins);
             first_kept.map_or(whole, Lsn::before)
         }
     };
     report.clean = verdict == Verdict::Continue;
     report.unproven = whole.get() - last.get();
-    report.position = replayed.summary.position_of(last);
-    Ok(Opened { root, chain, report, last, summary: replayed.summary, writer: None })
+    report.position = summary.position_of(last);
+    Ok(Opened { root, chain, report, last, summary, writer: None })
 }
 
 struct Looked {

@@ -14,7 +14,7 @@ use crate::journal::keeper::Bell;
 use crate::journal::options::Limits;
 use crate::journal::root::{RootFile, Slot};
 use crate::journal::spare::{self, Spares};
-use crate::journal::summary::Summary;
+use crate::journal::summary::{Pins, Summary};
 use crate::medium::{MediumFile, read_range, write_all};
 use crate::position::{Epoch, Lsn, Position};
 use crate::segment::frame::{self, FrameHeader, FrameKind};
@@ -80,6 +80,8 @@ struct End {
     whole: Lsn,
     /// The last end of a group that is durable.
     point: Proven,
+    /// The pins at that point: what readers see of them (J4).
+    pins: Pins,
     /// The highest mark that some frame carries.
     marked: Lsn,
     /// Data frames since the last sync began.
@@ -138,6 +140,7 @@ impl Tail {
             proven: start.summary.position().lsn,
             whole: start.summary.position().lsn,
             point: Proven::of(&start.summary),
+            pins: Arc::clone(start.summary.pins()),
             // What recovery kept is proven; in a mended segment only a later frame will say so.
             marked: if start.sealed { start.summary.position().lsn } else { Lsn::ZERO },
             summary: start.summary,
@@ -178,6 +181,11 @@ impl Tail {
     /// What is durable now.
     pub(crate) fn proven(&self) -> Proven {
         self.end.lock().point
+    }
+
+    /// The pins that are durable now.
+    pub(crate) fn pins(&self) -> Pins {
+        Arc::clone(&self.end.lock().pins)
     }
 
     /// Looks at the summary without copying it.
@@ -376,6 +384,7 @@ impl Sink for Tail {
         let file = Arc::clone(&end.segment.file);
         let name = end.segment.name.clone();
         let covered = Proven::of(&end.summary);
+        let pins = Arc::clone(end.summary.pins());
         let covered_place = (end.segment.birth.number, end.offset);
         let frames = std::mem::take(&mut end.frames_unsynced);
         let unread = std::mem::take(&mut end.unread);
@@ -389,6 +398,7 @@ impl Sink for Tail {
         end.durable_up_to(covered_place);
         if covered.position.lsn > end.point.position.lsn {
             end.point = covered;
+            end.pins = pins;
         }
         if frames > 1 && end.broken.is_none() {
             end.write_bare(FrameKind::Mark, &self.limits)?;
