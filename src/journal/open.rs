@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal::chain::{self, Chain};
 use crate::journal::create::{self, Found};
 use crate::journal::judge::{Verdict, judge};
-use crate::journal::lease;
+use crate::journal::lease::{self, Lease};
 use crate::journal::options::{Damaged, Face, Options};
 use crate::journal::recovery;
 use crate::journal::replay::{self, Replayed};
@@ -14,7 +14,7 @@ use crate::journal::report::Report;
 use crate::journal::root::RootFile;
 use crate::journal::summary::Summary;
 use crate::journal::tail::TailStart;
-use crate::medium::{Access, Lock, Medium};
+use crate::medium::{Access, Medium};
 use crate::position::Lsn;
 use crate::snapshot;
 
@@ -30,7 +30,7 @@ pub(crate) struct Opened {
     pub(crate) last: Lsn,
     pub(crate) summary: Summary,
     /// The writing end; `None` when opened for reading only.
-    pub(crate) writer: Option<(TailStart, Box<dyn Lock>)>,
+    pub(crate) writer: Option<(TailStart, Arc<Lease>)>,
 }
 
 /// Opens a journal as the options say.

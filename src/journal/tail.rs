@@ -11,6 +11,7 @@ use crate::journal::commit::{Sink, WriteError};
 use crate::journal::group::{Draft, Group};
 use crate::journal::history::History;
 use crate::journal::keeper::Bell;
+use crate::journal::lease::Lease;
 use crate::journal::options::Limits;
 use crate::journal::root::{RootFile, Slot};
 use crate::journal::spare::{self, Spares};
@@ -59,6 +60,8 @@ pub(crate) struct Tail {
     bytes_since_snapshot: AtomicU64,
     /// Wakes the keeper when there is something to prepare or to mark.
     bell: Arc<Bell>,
+    /// The right to write here.
+    lease: Arc<Lease>,
     /// Locked for the time of a write, never for the time of a group's sync.
     end: Mutex<End>,
     /// Held for the time of a sync, so that they come one after another; locked after `end` where both are. Once one
@@ -130,6 +133,7 @@ impl Tail {
         root: Arc<Mutex<RootFile>>,
         history: Arc<History>,
         bell: Arc<Bell>,
+        lease: Arc<Lease>,
         start: TailStart,
     ) -> Tail {
         let end = End {
@@ -161,6 +165,7 @@ impl Tail {
             snapshot_bytes: AtomicU64::new(0),
             bytes_since_snapshot: AtomicU64::new(start.bytes_since_snapshot),
             bell,
+            lease,
             end: Mutex::new(end),
             syncing: Mutex::new(None),
         };
@@ -230,8 +235,14 @@ impl Tail {
         end.proven > end.marked && !end.sealed
     }
 
+    /// Whether the path still leads to what is written; if not, the journal must be poisoned.
+    pub(crate) fn check_lease(&self) -> Result<()> {
+        self.lease.check()
+    }
+
     /// Writes and syncs a mark, so that what is durable is also known to be (rule 6).
     pub(crate) fn mark(&self) -> Result<()> {
+        self.check_lease()?;
         let mut end = self.end.lock();
         end.check()?;
         end.write_bare(FrameKind::Mark, &self.limits)?;
@@ -274,6 +285,7 @@ impl Tail {
         for draft in &mut group.drafts {
             let needed = frame::room(draft.body().len(), self.limits.aligned);
             if end.room(&self.limits) < needed {
+                self.check_lease().map_err(WriteError::Failed)?;
                 let next = self.spares.take(self.next_capacity(end), largest + reserve);
                 let next = next.map_err(|error| match written {
                     false => WriteError::Refused(full_or_same(error)),
