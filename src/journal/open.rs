@@ -155,7 +155,10 @@ struct Looked {
 fn read(medium: &Arc<dyn Medium>, access: Access, root: &RootFile) -> Result<Looked> {
     let mut flaws = root.flaws.clone();
     let (base, snapshot) = base(&**medium, root, &mut flaws)?;
-    let chain = chain::assemble(&**medium, access, root.identity.id, &root.slot)?;
+    // With a copy that does not check, the slot may be an older one.
+    let newest = root.flaws.is_empty();
+    let chain = chain::assemble(&**medium, access, root.identity.id, &root.slot, newest)?;
+    flaws.extend(chain.remarks.iter().cloned());
     let replayed = replay::replay(&chain, &root.slot, base)?;
     let report = Report {
         position: replayed.summary.position(),
