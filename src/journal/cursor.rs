@@ -33,6 +33,13 @@ pub struct Record {
     pub payload: Vec<u8>,
 }
 
+#[cfg(feature = "cli")]
+impl Record {
+    pub(crate) fn of(position: Position, view: &RecordView<'_>) -> Record {
+        RecordRef::of(position, view).to_record()
+    }
+}
+
 /// One record of the history, borrowed from the cursor that read it: nothing was copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

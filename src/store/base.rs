@@ -1,0 +1,108 @@
+//! The runs of a snapshot, newest first, as one sorted map; and the walk over it together with what is newer.
+
+use std::cmp::Ordering;
+use std::iter::Peekable;
+
+use crate::error::Result;
+use crate::journal::Journal;
+use crate::snapshot::{Run, RunInfo, RunIter};
+use crate::store::document::Slot;
+use crate::store::key::Key;
+
+/// What lies on disk below a version. Shared by all versions since the snapshot was taken in.
+#[derive(Debug, Default)]
+pub(crate) struct Base {
+    /// Newest first: what an earlier run says of a key is not to be seen.
+    runs: Vec<Run>,
+}
+
+impl Base {
+    /// Opens the runs of a list, which has the oldest first.
+    pub(crate) fn open(journal: &Journal, infos: &[RunInfo]) -> Result<Base> {
+        let runs = infos.iter().rev().map(|info| journal.open_run(info)).collect::<Result<_>>()?;
+        Ok(Base { runs })
+    }
+
+    /// What the newest run that knows `key` says.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Slot>> {
+        for run in &self.runs {
+            if let Some(bytes) = run.get(key)? {
+                return Slot::decode(&bytes).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The bytes that the newest run has under `key`.
+    pub(crate) fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.runs.iter().find_map(|run| run.get(key).transpose()).transpose()
+    }
+
+    /// All pairs at and above `from`, removed ones included, still encoded.
+    pub(crate) fn walk(&self, from: &[u8]) -> Walk {
+        Walk { sources: self.runs.iter().map(|run| run.iter_from(from).peekable()).collect() }
+    }
+}
+
+/// Pairs of several runs in order; where two have the same key the newer counts.
+pub(crate) struct Walk {
+    sources: Vec<Peekable<RunIter>>,
+}
+
+impl Iterator for Walk {
+    type Item = Result<(Vec<u8>, Vec<u8>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut least: Option<Vec<u8>> = None;
+        for source in &mut self.sources {
+            match source.peek() {
+                Some(Ok((key, _))) if least.as_ref().is_none_or(|least| key < least) => {
+                    least = Some(key.clone())
+                }
+                Some(Err(_)) => return source.next(),
+                _ => {}
+            }
+        }
+        let least = least?;
+        let mut found = None;
+        for source in &mut self.sources {
+            if source.peek().is_some_and(|pair| pair.as_ref().is_ok_and(|(key, _)| *key == least)) {
+                found = found.or(source.next());
+            }
+        }
+        found
+    }
+}
+
+/// Slots of an overlay over those of a base, in order, each key once.
+pub(crate) struct Merge<O: Iterator> {
+    overlay: Peekable<O>,
+    base: Peekable<Walk>,
+}
+
+impl<O: Iterator<Item = (Key, Slot)>> Merge<O> {
+    pub(crate) fn new(overlay: O, base: Walk) -> Merge<O> {
+        Merge { overlay: overlay.peekable(), base: base.peekable() }
+    }
+}
+
+impl<O: Iterator<Item = (Key, Slot)>> Iterator for Merge<O> {
+    type Item = Result<(Key, Slot)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let order = match (self.overlay.peek(), self.base.peek()) {
+            (Some((newer, _)), Some(Ok((older, _)))) => (**newer).cmp(older.as_slice()),
+            (Some(_), None) => Ordering::Less,
+            // Also an error, which is told before anything that may stand behind it.
+            (_, _) => Ordering::Greater,
+        };
+        if order.is_le() {
+            if order.is_eq() {
+                self.base.next();
+            }
+            return self.overlay.next().map(Ok);
+        }
+        let pair = self.base.next()?;
+        Some(pair.and_then(|(key, bytes)| Ok((Key::from(key), Slot::decode(&bytes)?))))
+    }
+}
