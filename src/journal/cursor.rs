@@ -61,7 +61,7 @@ pub struct RecordRef<'a> {
 }
 
 impl RecordRef<'_> {
-    pub(crate) fn of<'a>(position: Position, view: &RecordView<'a>) -> RecordRef<'a> {
+    fn of<'a>(position: Position, view: &RecordView<'a>) -> RecordRef<'a> {
         RecordRef {
             position,
             time: view.time,

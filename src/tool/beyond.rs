@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::RecordRef;
+use crate::journal::Record;
 use crate::medium::{Medium, MediumFile, write_all};
 use crate::position::{Epoch, Position};
 use crate::segment::FRAMES_OFFSET;
@@ -74,8 +74,7 @@ impl Lines<'_> {
         let mut failed = None;
         let records = &mut self.records;
         each_record(&frame.header, &frame.body, &mut |lsn, view| {
-            let record =
-                Shown::of(&RecordRef::of(Position::new(frame.header.epoch, lsn), view).to_record(), payloads);
+            let record = Shown::of(&Record::of(Position::new(frame.header.epoch, lsn), view), payloads);
             match serde_json::to_string(&Beyond { record, file: segment, offset: frame.header.offset }) {
                 Ok(line) => text.push_str(&line),
                 Err(error) => failed = Some(error),

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::journal::options::Face;
-use crate::journal::{Damaged, Journal, Options, Record, RecordRef};
+use crate::journal::{Damaged, Journal, Options, Record};
 use crate::position::{Lsn, Position};
 use crate::tool::loose;
 use crate::tool::outcome::{Outcome, Verdict, command, tell, with_next};
@@ -134,7 +134,7 @@ fn remains(args: &Log, error: &Error, output: &mut Output) -> Outcome {
             }
             let mut records = Vec::new();
             each_record(&frame.header, &frame.body, &mut |lsn, view| {
-                records.push(RecordRef::of(Position::new(frame.header.epoch, lsn), view).to_record());
+                records.push(Record::of(Position::new(frame.header.epoch, lsn), view));
             });
             for record in records.into_iter().filter(|record| asked_for(args, record)) {
                 if left > 0 {
