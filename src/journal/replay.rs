@@ -1,12 +1,13 @@
 //! Recovery's reading half: walks the history from a base to its end and gathers what the decision needs.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::chain::{Chain, Ending, Origin, Stretch};
 use crate::journal::judge::Evidence;
 use crate::journal::root::Slot;
-use crate::journal::summary::Summary;
+use crate::journal::summary::{Pins, Summary};
 use crate::position::{Epoch, Lsn};
 use crate::segment::frame::{FrameHeader, FrameKind};
 use crate::segment::reader::{FrameReader, Place, Step};
@@ -22,6 +23,8 @@ pub(crate) struct KeptFrame {
     pub(crate) whole_before: Lsn,
     /// The place just after it.
     after: Junction,
+    /// The pins after it.
+    pins: Pins,
 }
 
 impl KeptFrame {
@@ -40,6 +43,8 @@ pub(crate) struct Replayed {
     pub(crate) kept: Vec<KeptFrame>,
     /// The place after the last proven frame of a whole transaction: what a link continues.
     pub(crate) anchor: Junction,
+    /// The pins there.
+    pub(crate) pins: Pins,
     /// Where the frames of the last segment end.
     pub(crate) place: Place,
     /// The facts for the judge.
@@ -62,6 +67,8 @@ struct Walk<'a> {
     base: Lsn,
     recent: VecDeque<KeptFrame>,
     anchor: Junction,
+    /// The pins at the anchor.
+    pins: Pins,
     proven: Lsn,
     /// The summary before an unfinished transaction.
     before_open: Option<Summary>,
@@ -84,6 +91,7 @@ pub(crate) fn replay(chain: &Chain, slot: &Slot, base: Summary) -> Result<Replay
     let mut walk = Walk {
         slot,
         base: base_lsn,
+        pins: Arc::clone(base.pins()),
         summary: base,
         recent: VecDeque::new(),
         anchor: Junction { number: birth.number, salt: birth.salt, end: start.offset, sum: start.previous },
@@ -209,8 +217,9 @@ impl Walk<'_> {
         if !header.continues {
             self.before_open = None;
         }
+        let pins = Arc::clone(self.summary.pins());
         let body = reader.body().to_vec();
-        self.recent.push_back(KeptFrame { header: *header, body, whole_before, after });
+        self.recent.push_back(KeptFrame { header: *header, body, whole_before, after, pins });
         Ok(())
     }
 
@@ -224,6 +233,7 @@ impl Walk<'_> {
                 break;
             }
             self.anchor = front.after;
+            self.pins = Arc::clone(&front.pins);
             self.recent.pop_front();
         }
     }
@@ -279,6 +289,7 @@ impl Walk<'_> {
             summary: self.summary,
             kept: self.recent.into(),
             anchor: self.anchor,
+            pins: self.pins,
             place,
             evidence,
             stop,

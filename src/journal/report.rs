@@ -28,7 +28,7 @@ pub struct Report {
     /// Damage, with [`Damaged::ReadOnly`](crate::journal::Damaged): everything before it is readable.
     pub damage: Option<Error>,
     /// Things that are not as they should be but cost nothing: a bad copy of something kept twice, a snapshot that
-    /// does not check.
+    /// does not check, a segment file that is no part of the history.
     pub flaws: Vec<Error>,
     /// Warnings about the place: a network file system, wide permissions.
     pub cautions: Vec<String>,
