@@ -94,7 +94,14 @@ pub(crate) struct FrameCursor {
 impl FrameCursor {
     /// Starts at the frame that holds `from`.
     pub(crate) fn new(history: Arc<History>, from: Lsn) -> FrameCursor {
-        FrameCursor { history, reader: None, leg_end: None, next_lsn: from, looked_again_at: None, waypoint_from: 0 }
+        FrameCursor {
+            history,
+            reader: None,
+            leg_end: None,
+            next_lsn: from,
+            looked_again_at: None,
+            waypoint_from: 0,
+        }
     }
 
     fn open(&mut self, leg: Leg) {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::chain::{Chain, Ending, Origin, Stretch};
+use crate::journal::chain::{ADVICE, Chain, Ending, Origin, Stretch};
 use crate::journal::judge::Evidence;
 use crate::journal::root::Slot;
 use crate::journal::summary::Summary;
@@ -96,7 +96,8 @@ pub(crate) fn replay(chain: &Chain, slot: &Slot, base: Summary) -> Result<Replay
     };
     if walk.next_lsn > base_lsn.next() {
         let what = "records after the base are missing";
-        return Err(Error::damaged(&stretches[0].segment.name, start.offset, what).at_lsn(base_lsn.next()));
+        let error = Error::damaged(&stretches[0].segment.name, start.offset, what).at_lsn(base_lsn.next());
+        return Err(error.advise(ADVICE));
     }
     let mut damage = None;
     let mut last = (start, "", Survey::default());
@@ -163,7 +164,8 @@ impl Walk<'_> {
 
     fn frame(&mut self, reader: &FrameReader, header: &FrameHeader, stretch: &Stretch) -> Result<()> {
         if header.kind == FrameKind::Data && header.first_lsn != self.next_lsn {
-            return Err(reader.damage("frame does not continue the history's numbers").at_lsn(self.next_lsn));
+            let what = "frame does not continue the history's numbers";
+            return Err(reader.damage(what).at_offset(header.offset).at_lsn(self.next_lsn).advise(ADVICE));
         }
         self.after_seal = header.kind == FrameKind::Seal;
         self.proven = self.proven.max(header.mark);
@@ -187,7 +189,8 @@ impl Walk<'_> {
         self.records += u64::from(header.record_count);
         self.bytes += u64::from(header.body_bytes);
         if self.before_open.is_some() && header.epoch != self.open_epoch {
-            return Err(reader.damage("transaction goes on in another epoch").at_lsn(header.first_lsn));
+            let error = reader.damage("transaction goes on in another epoch").at_offset(header.offset);
+            return Err(error.at_lsn(header.first_lsn).advise(ADVICE));
         }
         if header.continues && self.before_open.is_none() {
             self.before_open = Some(self.summary.clone());
@@ -195,10 +198,9 @@ impl Walk<'_> {
             self.open_records = 0;
         }
         self.open_records += u64::from(header.record_count);
-        self.summary.apply(header, reader.body()).map_err(|error| {
-            let file = stretch.segment.name.as_str();
-            if error.file().is_none() { error.in_file(file).at_offset(header.offset) } else { error }
-        })?;
+        let applied = self.summary.apply(header, reader.body());
+        let place = |error: Error| error.in_file(&stretch.segment.name).at_offset(header.offset);
+        applied.map_err(|error| place(error).advise(ADVICE))?;
         if !header.continues {
             self.before_open = None;
         }
@@ -243,7 +245,7 @@ impl Walk<'_> {
             return Ok((place, what, Survey::default()));
         }
         let what = if what == "zeros" { "frames end too early" } else { what };
-        Err(reader.damage(what).at_lsn(self.next_lsn).advise("run everlog verify, then everlog salvage"))
+        Err(reader.damage(what).at_lsn(self.next_lsn).advise(ADVICE))
     }
 
     fn finish(mut self, tail: &Stretch, place: Place, stop: &'static str, survey: Survey) -> Replayed {

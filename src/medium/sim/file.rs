@@ -93,7 +93,8 @@ impl File {
     /// memory and stays.
     pub(crate) fn drop_cache(&mut self, bytes: Range<u64>) {
         let pages = bytes.start / PAGE..bytes.end.div_ceil(PAGE);
-        let (forgotten, kept) = std::mem::take(&mut self.ghosts).into_iter().partition(|page| pages.contains(page));
+        let (forgotten, kept) =
+            std::mem::take(&mut self.ghosts).into_iter().partition(|page| pages.contains(page));
         self.ghosts = kept;
         let forgotten: BTreeSet<u64> = forgotten;
         for index in forgotten {
