@@ -14,6 +14,8 @@ use crate::segment::record::Records;
 struct Paper {
     lines: Mutex<Vec<Vec<u8>>>,
     syncs: AtomicU64,
+    /// Syncs that are under way.
+    syncing: AtomicU64,
     fail_sync: AtomicU64,
     refuse: AtomicU64,
     panic: AtomicU64,
@@ -47,8 +49,10 @@ impl Sink for Arc<Paper> {
 
     fn sync(&self) -> Result<()> {
         self.syncs.fetch_add(1, Ordering::SeqCst);
+        assert_eq!(self.syncing.fetch_add(1, Ordering::SeqCst), 0, "at most one syncs");
         happen(&self.during_sync);
         std::thread::sleep(Duration::from_micros(200));
+        self.syncing.fetch_sub(1, Ordering::SeqCst);
         match self.fail_sync.load(Ordering::SeqCst) {
             0 => Ok(()),
             _ => Err(Error::new(ErrorKind::Io, "broken")),
@@ -298,4 +302,58 @@ fn a_reservation_holds_unless_somebody_came_between_or_numbers_were_taken_back()
         assert_eq!(error.kind(), &ErrorKind::Closed);
     }
     assert_eq!(enter(&reserved).expect_err("closed").kind(), &ErrorKind::Closed);
+}
+
+#[test]
+fn who_waits_for_room_gets_it_without_a_pump_also_when_what_was_before_it_is_refused() {
+    for refused in [0, 1] {
+        let (core, paper) = core();
+        paper.refuse.store(refused, Ordering::SeqCst);
+        let (inside, outside) = (Arc::clone(&core), Arc::new(Mutex::new(None)));
+        let waiter = Arc::clone(&outside);
+        *paper.during_write.lock() = Some(Box::new(move || {
+            let enter = |core: &Core<Arc<Paper>>| {
+                let large = NewRecord::event(&[7; 3000], 0);
+                core.enter(&[large], Need::Synced, Sitter::Ticket, Patience::Wait).map(drop)
+            };
+            enter(&inside).expect("fills the open group");
+            let late = Arc::clone(&inside);
+            *waiter.lock() = Some(std::thread::spawn(move || enter(&late)));
+            while inside.state.lock().waiting_for_room == 0 {
+                std::thread::yield_now();
+            }
+        }));
+        assert_eq!(commit(&core, b"x", Need::Synced).is_err(), refused == 1);
+        ended(outside.lock().take().expect("started")).expect("has room");
+        assert_eq!(core.latest(), Lsn::new(if refused == 1 { 1 } else { 3 }));
+    }
+}
+
+/// What a thread came to that must not wait for ever.
+fn ended(waiter: std::thread::JoinHandle<Result<()>>) -> Result<()> {
+    let begun = std::time::Instant::now();
+    while !waiter.is_finished() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it waits for ever");
+        std::thread::yield_now();
+    }
+    waiter.join().expect("no panic")
+}
+
+#[test]
+fn a_barrier_on_numbers_that_are_taken_back_is_refused_with_them() {
+    let (core, paper) = core();
+    commit(&core, b"one", Need::Synced).expect("commits");
+    paper.refuse.store(1, Ordering::SeqCst);
+    let (inside, outside) = (Arc::clone(&core), Arc::new(Mutex::new(None)));
+    let waiter = Arc::clone(&outside);
+    *paper.during_write.lock() = Some(Box::new(move || {
+        let late = Arc::clone(&inside);
+        *waiter.lock() = Some(std::thread::spawn(move || late.wait_durable(Lsn::new(2))));
+        while inside.state.lock().awaiting.is_empty() {
+            std::thread::yield_now();
+        }
+    }));
+    assert_eq!(commit(&core, b"no", Need::Synced).expect_err("refused").kind(), &ErrorKind::Full);
+    let error = ended(outside.lock().take().expect("started")).expect_err("nothing of it is durable");
+    assert_eq!(error.kind(), &ErrorKind::Full);
 }

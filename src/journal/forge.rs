@@ -12,7 +12,7 @@ use crate::medium::name::{self, ROOT};
 use crate::medium::{Medium, Sim, write_all};
 use crate::position::{Epoch, Lsn};
 use crate::segment::checksum::{self, Place};
-use crate::segment::frame::{self, FrameHeader, FrameKind, HEADER_BYTES};
+use crate::segment::frame::{self, CHAIN_BYTES, FrameHeader, FrameKind, HEADER_BYTES};
 use crate::segment::header::{Birth, JournalId};
 use crate::segment::record::{RecordKind, RecordView};
 use crate::segment::slot::{self, Extent, Junction, Link, RollSeal, SlotPlace};
@@ -67,6 +67,9 @@ impl Sheet {
         let (body_bytes, previous) = (body.len() as u32, self.previous);
         let header = FrameHeader { body_bytes, previous, offset: self.at, ..header };
         let mut bytes = vec![0; HEADER_BYTES];
+        if header.chain {
+            bytes.extend_from_slice(&[0xC4; CHAIN_BYTES]);
+        }
         bytes.extend_from_slice(body);
         self.previous = frame::complete(&mut bytes, &header, self.birth.salt);
         self.bytes[self.at as usize..][..bytes.len()].copy_from_slice(&bytes);
@@ -76,25 +79,32 @@ impl Sheet {
 
     /// Adds one record of any kind.
     pub(super) fn record(self, kind: RecordKind, epoch: u32, lsn: u64, payload: &[u8]) -> Sheet {
-        self.records(kind, epoch, lsn, payload, false)
+        self.one(kind, header(FrameKind::Data, epoch, lsn), payload)
     }
 
     /// Adds one event.
     pub(super) fn event(self, epoch: u32, lsn: u64) -> Sheet {
-        self.records(RecordKind::Event, epoch, lsn, &[lsn as u8; 20], false)
+        self.one(RecordKind::Event, header(FrameKind::Data, epoch, lsn), &[lsn as u8; 20])
     }
 
     /// Adds one event of a transaction that goes on in the next frame.
     pub(super) fn begun(self, epoch: u32, lsn: u64) -> Sheet {
-        self.records(RecordKind::Event, epoch, lsn, &[lsn as u8; 20], true)
+        let header = FrameHeader { continues: true, ..header(FrameKind::Data, epoch, lsn) };
+        self.one(RecordKind::Event, header, &[lsn as u8; 20])
     }
 
-    fn records(self, kind: RecordKind, epoch: u32, lsn: u64, payload: &[u8], continues: bool) -> Sheet {
-        let (time, end) = (Timestamp::from_micros(1), !continues);
+    /// Adds one event in a frame with a chain field.
+    pub(super) fn chained(self, epoch: u32, lsn: u64) -> Sheet {
+        let header = FrameHeader { chain: true, ..header(FrameKind::Data, epoch, lsn) };
+        self.one(RecordKind::Event, header, &[lsn as u8; 20])
+    }
+
+    fn one(self, kind: RecordKind, header: FrameHeader, payload: &[u8]) -> Sheet {
+        let (time, end) = (Timestamp::from_micros(1), !header.continues);
         let view = RecordView { kind, end, type_version: 0, time, key_id: None, meta: None, payload };
         let mut body = Vec::new();
         view.encode(&mut body);
-        self.frame(FrameHeader { continues, record_count: 1, ..header(FrameKind::Data, epoch, lsn) }, &body)
+        self.frame(FrameHeader { record_count: 1, ..header }, &body)
     }
 
     /// Adds a mark or a seal behind record `last`, which vouches for records up to `mark`.

@@ -37,7 +37,7 @@ pub(crate) fn resume(chain: &Chain, root: &RootFile, replayed: Replayed) -> Resu
         epoch,
         summary: replayed.summary,
         live_bytes: live_bytes(&chain.stretches),
-        used_bytes: used_bytes(&chain.stretches[..chain.stretches.len() - 1], 0),
+        used_bytes: used_bytes(&chain.stretches, 0),
         sealed: true,
         bytes_since_snapshot: replayed.bytes,
     })
@@ -90,7 +90,7 @@ pub(crate) fn mend(
         epoch,
         summary: replayed.summary,
         live_bytes: live_bytes(&chain.stretches),
-        used_bytes: used_bytes(&chain.stretches[..chain.stretches.len() - 1], 0),
+        used_bytes: used_bytes(&chain.stretches, 0),
         sealed: false,
         bytes_since_snapshot: replayed.bytes,
     };
