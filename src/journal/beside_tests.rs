@@ -123,7 +123,7 @@ fn frames_that_come_while_one_looks_are_not_a_hole() {
     let more = start.clone().event(1, 3).bare(FrameKind::Mark, 1, 3, 3);
     let closed = more.clone().bare(FrameKind::Seal, 1, 3, 3);
     for later in [more, closed] {
-        let (before, after) = (journal(slot(1), &[start.clone()]), journal(slot(1), &[later]));
+        let (before, after) = (journal(slot(1), std::slice::from_ref(&start)), journal(slot(1), &[later]));
         let mut shown = Vec::new();
         for reads in 0..20 {
             let (verdict, records) = look_once(&Flicker::new(&before, &after, reads)).expect("reads");
