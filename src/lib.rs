@@ -14,6 +14,8 @@ mod segment;
 #[allow(dead_code, unused_imports, reason = "the faces that use it come above it")]
 pub(crate) mod snapshot;
 pub mod state;
+#[cfg(feature = "store")]
+pub mod store;
 pub(crate) mod sync;
 #[cfg(feature = "sim")]
 pub mod testing;
@@ -31,6 +33,8 @@ pub use state::{
     Codec, Events, Fold, Item, Journaled, JournaledOptions, Meta, Past, Preview, Recorded, Stamp,
     Subscription, TransactionError, When,
 };
+#[cfg(feature = "store")]
+pub use store::{Store, Tx, View};
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

@@ -79,6 +79,17 @@ fn window() -> Sim {
     at_rest(&sim)
 }
 
+/// Three synced records and a snapshot of them, not closed.
+fn snapshotted() -> Sim {
+    let sim = Sim::new(1);
+    let journal = open(&sim).expect("opens");
+    (0..3).for_each(|index| {
+        journal.append([index + 1; 100]).expect("appends");
+    });
+    journal.snapshot().expect("makes a snapshot");
+    at_rest(&sim)
+}
+
 fn at_rest(sim: &Sim) -> Sim {
     sim.crash(Crash::KeepAll)
 }
@@ -141,6 +152,11 @@ const CASES: &[Case] = &[
     ("a record before the mark damaged", window, |sim| spoil(sim, SEGMENTS[0], 2), Refused(Damaged, SEGMENTS[0])),
     ("garbage behind a clean close", closed, |sim| sim.overwrite(SEGMENTS[2], frames_end(sim, SEGMENTS[2]), b"garbage").unwrap(), Cut(7)),
     ("garbage behind the file's end", closed, |sim| sim.append(SEGMENTS[2], b"garbage").unwrap(), Clean(7)),
+
+    ("a snapshot beside its records", snapshotted, |_| {}, Whole(3)),
+    ("the first frame below a snapshot", snapshotted, |sim| sim.flip(SEGMENTS[0], FRAMES + 1, 1).unwrap(), Refused(Damaged, SEGMENTS[0])),
+    ("all frames below a snapshot", snapshotted, |sim| sim.overwrite(SEGMENTS[0], FRAMES, &[0; 4096]).unwrap(), Refused(Damaged, SEGMENTS[0])),
+    ("the last frame below a snapshot", snapshotted, |sim| spoil(sim, SEGMENTS[0], 3), Refused(Damaged, SEGMENTS[0])),
 
     ("damage before valid frames", closed, |sim| spoil(sim, SEGMENTS[1], 4), Refused(Damaged, SEGMENTS[1])),
     ("a damaged sealed segment, not closed", crashed, |sim| spoil(sim, SEGMENTS[0], 1), Refused(Damaged, SEGMENTS[0])),

@@ -110,8 +110,9 @@ pub(crate) fn assemble(medium: &dyn Medium, access: Access, id: JournalId, slot:
         }
         next = after;
     }
-    let damage = damage.or_else(|| check_newest(&found, &stretches, slot).err());
+    // A segment that does not open is named before one that nothing leads to: it held what would have led there.
     let damage = damage.or_else(|| found.bad.values().next().cloned());
+    let damage = damage.or_else(|| check_newest(&found, &stretches, slot).err());
     let used: Vec<u64> = stretches.iter().map(Stretch::number).collect();
     let mut unused = found.unborn;
     unused.extend(found.segments.keys().filter(|number| !used.contains(number)));

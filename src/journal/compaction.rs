@@ -13,6 +13,8 @@ use crate::journal::{Journal, spawn};
 use crate::medium::name;
 use crate::position::{Lsn, Position};
 use crate::segment::frame::FrameHeader;
+#[cfg(feature = "store")]
+use crate::snapshot::RunWriter;
 use crate::snapshot::list::{self, SnapshotList};
 use crate::snapshot::policy::{self, Extent, Facts, Held, Trust};
 use crate::snapshot::{Reading, Run, RunInfo, StateWriter};
@@ -214,6 +216,12 @@ impl Journal {
     /// A new run for an opaque state.
     pub(crate) fn state_writer(&self) -> Result<StateWriter> {
         StateWriter::create(self.medium(), random_u64()?, self.identity().id)
+    }
+
+    /// A new run for pairs that a face knows how to read.
+    #[cfg(feature = "store")]
+    pub(crate) fn run_writer(&self) -> Result<RunWriter> {
+        RunWriter::create(self.medium(), random_u64()?, self.identity().id)
     }
 
     /// Opens a run of this journal.

@@ -30,6 +30,13 @@ pub struct Record {
     pub payload: Vec<u8>,
 }
 
+#[cfg(feature = "cli")]
+impl Record {
+    pub(crate) fn of(position: Position, view: &RecordView<'_>) -> Record {
+        RecordRef::of(position, view).to_record()
+    }
+}
+
 /// One record of the history, borrowed from the cursor that read it: nothing was copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -134,7 +141,9 @@ impl FrameCursor {
                     }
                     if header.next_lsn() > self.next_lsn {
                         if header.first_lsn > self.next_lsn {
-                            return Err(reader.damage("records are missing").at_lsn(self.next_lsn));
+                            let name = &reader.segment().name;
+                            let error = Error::damaged(name, header.offset, "records are missing");
+                            return Err(error.at_lsn(self.next_lsn));
                         }
                         self.next_lsn = header.next_lsn();
                         return Ok(Some(header));

@@ -133,8 +133,8 @@ fn look_once(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opened> {
         }
         (None, _) if verdict == Verdict::Continue => whole,
         (None, _) => {
-            let first_kept = replayed.kept.first().map(|kept| kept.header.first_lsn);
-            first_kept.map_or(whole, Lsn::before)
+            // A mark may prove a part of a transaction, and none of it is shown before all of it.
+            replayed.kept.first().map_or(whole, |kept| kept.whole_before)
         }
     };
     report.clean = verdict == Verdict::Continue;

@@ -18,6 +18,8 @@ use crate::segment::slot::Junction;
 pub(crate) struct KeptFrame {
     pub(crate) header: FrameHeader,
     pub(crate) body: Vec<u8>,
+    /// The last record of the whole transactions before it.
+    pub(crate) whole_before: Lsn,
     /// The place just after it.
     after: Junction,
 }
@@ -90,7 +92,8 @@ pub(crate) fn replay(chain: &Chain, slot: &Slot, base: Summary) -> Result<Replay
         open_epoch: Epoch::ZERO,
         open_records: 0,
         after_seal: false,
-        next_lsn: stretches[0].first_lsn.unwrap_or(base_lsn.next()),
+        // Not the base's: a first frame that does not check must not pass for records that were never written.
+        next_lsn: stretches[0].first_lsn.unwrap_or(slot.horizon().lsn.next()),
         records: 0,
         bytes: 0,
     };
@@ -165,7 +168,7 @@ impl Walk<'_> {
     fn frame(&mut self, reader: &FrameReader, header: &FrameHeader, stretch: &Stretch) -> Result<()> {
         if header.kind == FrameKind::Data && header.first_lsn != self.next_lsn {
             let what = "frame does not continue the history's numbers";
-            return Err(reader.damage(what).at_offset(header.offset).at_lsn(self.next_lsn).advise(ADVICE));
+            return Err(passed(stretch, header, what).at_lsn(self.next_lsn));
         }
         self.after_seal = header.kind == FrameKind::Seal;
         self.proven = self.proven.max(header.mark);
@@ -189,8 +192,8 @@ impl Walk<'_> {
         self.records += u64::from(header.record_count);
         self.bytes += u64::from(header.body_bytes);
         if self.before_open.is_some() && header.epoch != self.open_epoch {
-            let error = reader.damage("transaction goes on in another epoch").at_offset(header.offset);
-            return Err(error.at_lsn(header.first_lsn).advise(ADVICE));
+            let what = "transaction goes on in another epoch";
+            return Err(passed(stretch, header, what).at_lsn(header.first_lsn));
         }
         if header.continues && self.before_open.is_none() {
             self.before_open = Some(self.summary.clone());
@@ -201,10 +204,13 @@ impl Walk<'_> {
         let applied = self.summary.apply(header, reader.body());
         let place = |error: Error| error.in_file(&stretch.segment.name).at_offset(header.offset);
         applied.map_err(|error| place(error).advise(ADVICE))?;
+        let whole = self.before_open.as_ref().map(|before| before.position().lsn);
+        let whole_before = whole.unwrap_or(header.first_lsn.before());
         if !header.continues {
             self.before_open = None;
         }
-        self.recent.push_back(KeptFrame { header: *header, body: reader.body().to_vec(), after });
+        let body = reader.body().to_vec();
+        self.recent.push_back(KeptFrame { header: *header, body, whole_before, after });
         Ok(())
     }
 
@@ -282,6 +288,12 @@ impl Walk<'_> {
             damage: None,
         }
     }
+}
+
+/// The error for a frame that the reader has passed already.
+fn passed(stretch: &Stretch, header: &FrameHeader, what: &str) -> Error {
+    let error = Error::damaged(&stretch.segment.name, header.offset, what);
+    error.advise(ADVICE)
 }
 
 /// The highest epoch that anything in the history or in the root has used.

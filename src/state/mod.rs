@@ -24,14 +24,14 @@ use crate::journal::{
 use crate::position::Position;
 
 mod codec;
-mod commit;
+pub(crate) mod commit;
 mod events;
 mod fold;
-mod inside;
+pub(crate) mod inside;
 mod options;
 mod past;
-mod refold;
-mod registry;
+pub(crate) mod refold;
+pub(crate) mod registry;
 mod rollback;
 mod twin;
 pub(crate) mod when;

@@ -1,0 +1,142 @@
+//! What a store writes into its journal: the change, as a short JSON array that people and `everlog log` can read.
+//!
+//! # Format
+//!
+//! | record | meaning |
+//! | --- | --- |
+//! | `["set", path, value]` | `value` now stands at `path`; missing parents are objects |
+//! | `["remove", path]` | nothing stands at `path` any more; with one segment: the collection is empty |
+//! | `["append", path, value]` | `value` is added to the list at `path`, which is there from now on |
+//! | `["append", path, value, n]` | and the list keeps its last `n` elements |
+//! | `["push", path, time, value]` | the series at `path` has an entry more, of that time |
+//! | `["cut", path, time, lsn]` | the series at `path` has lost its entries before that time and number |
+//! | `["note", what, value]` | changes nothing; says something about the commit |
+//!
+//! Paths are JSON Pointers, times microseconds since 1970. One record holds one change; a transaction is a run of them.
+
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::position::Lsn;
+use crate::store::path::{IntoPath, Path};
+use crate::store::value::{Array, Value};
+
+/// The version of these records.
+pub(crate) const OP_VERSION: u16 = 1;
+
+/// One change of a store.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Op {
+    Set { path: Path, value: Value },
+    Remove { path: Path },
+    Append { path: Path, value: Value, keep_last: Option<u64> },
+    Push { path: Path, time: Timestamp, value: Value },
+    Cut { path: Path, time: Timestamp, lsn: Lsn },
+    Note { what: String, value: Value },
+}
+
+impl Op {
+    /// The record.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let path = |path: &Path| Value::from(path.to_pointer().as_str());
+        let micros = |time: &Timestamp| Value::from(time.micros());
+        let parts = match self {
+            Op::Set { path: at, value } => vec![Value::from("set"), path(at), value.clone()],
+            Op::Remove { path: at } => vec![Value::from("remove"), path(at)],
+            Op::Append { path: at, value, keep_last } => {
+                let mut parts = vec![Value::from("append"), path(at), value.clone()];
+                parts.extend(keep_last.map(Value::from));
+                parts
+            }
+            Op::Push { path: at, time, value } => {
+                vec![Value::from("push"), path(at), micros(time), value.clone()]
+            }
+            Op::Cut { path: at, time, lsn } => {
+                vec![Value::from("cut"), path(at), micros(time), Value::from(lsn.get())]
+            }
+            Op::Note { what, value } => vec![Value::from("note"), Value::from(what.as_str()), value.clone()],
+        };
+        // OK because texts, numbers and trees of them always have a JSON text, and a vector takes all of it.
+        serde_json::to_vec(&parts).unwrap_or_default()
+    }
+
+    /// Reads a record.
+    pub(crate) fn decode(version: u16, payload: &[u8]) -> Result<Op> {
+        if version > OP_VERSION {
+            let what = format!("record of version {version} of the store; this program knows {OP_VERSION}");
+            return Err(
+                Error::new(ErrorKind::NewerFormat, what).advise("use the newer program; nothing was changed")
+            );
+        }
+        let value = Value::parse(payload).map_err(|error| {
+            Error::new(ErrorKind::Damaged, format!("record of a store: {}", error.what()))
+        })?;
+        let op = value.as_array().and_then(read);
+        op.ok_or_else(|| Error::new(ErrorKind::Damaged, "record is not a change of a store"))
+    }
+}
+
+fn read(parts: &Array) -> Option<Op> {
+    let part = |place| parts.get(place);
+    let path = || part(1)?.as_str()?.into_path().ok();
+    let time = || part(2)?.as_u64().map(Timestamp::from_micros);
+    Some(match (part(0)?.as_str()?, parts.len()) {
+        ("set", 3) => Op::Set { path: path()?, value: part(2)?.clone() },
+        ("remove", 2) => Op::Remove { path: path()? },
+        ("append", 3) => Op::Append { path: path()?, value: part(2)?.clone(), keep_last: None },
+        ("append", 4) => {
+            Op::Append { path: path()?, value: part(2)?.clone(), keep_last: Some(part(3)?.as_u64()?) }
+        }
+        ("push", 4) => Op::Push { path: path()?, time: time()?, value: part(3)?.clone() },
+        ("cut", 4) => Op::Cut { path: path()?, time: time()?, lsn: Lsn::new(part(3)?.as_u64()?) },
+        ("note", 3) => Op::Note { what: part(1)?.as_str()?.to_owned(), value: part(2)?.clone() },
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path;
+
+    #[test]
+    fn records_read_back_and_look_as_the_format_says() {
+        let time = Timestamp::from_micros(7);
+        let value = Value::from("x");
+        for (op, text) in [
+            (Op::Set { path: path!("a", "b/c"), value: value.clone() }, r#"["set","/a/b~1c","x"]"#),
+            (Op::Remove { path: path!("a") }, r#"["remove","/a"]"#),
+            (
+                Op::Append { path: path!("a", "b"), value: value.clone(), keep_last: None },
+                r#"["append","/a/b","x"]"#,
+            ),
+            (
+                Op::Append { path: path!("a", "b"), value: value.clone(), keep_last: Some(3) },
+                r#"["append","/a/b","x",3]"#,
+            ),
+            (Op::Push { path: path!("a", ""), time, value: value.clone() }, r#"["push","/a/",7,"x"]"#),
+            (Op::Cut { path: path!("a", "b"), time, lsn: Lsn::new(9) }, r#"["cut","/a/b",7,9]"#),
+            (Op::Note { what: "label".to_owned(), value }, r#"["note","label","x"]"#),
+        ] {
+            assert_eq!(String::from_utf8(op.encode()).expect("text"), text);
+            assert_eq!(Op::decode(OP_VERSION, text.as_bytes()).expect("reads"), op);
+        }
+    }
+
+    #[test]
+    fn what_is_no_change_is_an_error_and_a_newer_version_another() {
+        for text in [
+            "",
+            "{}",
+            "[]",
+            r#"["set"]"#,
+            r#"["set","a.b",1,2]"#,
+            r#"["jump","/a"]"#,
+            r#"["push","/a",-1,1]"#,
+        ] {
+            let error = Op::decode(OP_VERSION, text.as_bytes()).expect_err(text);
+            assert_eq!(error.kind(), &ErrorKind::Damaged, "{text}");
+        }
+        let error = Op::decode(OP_VERSION + 1, b"?").expect_err("newer");
+        assert_eq!(error.kind(), &ErrorKind::NewerFormat);
+    }
+}

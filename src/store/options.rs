@@ -1,0 +1,109 @@
+//! How a store is opened.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::journal::Options;
+use crate::journal::options::{Background, Damaged, FACE_STORE, Face};
+use crate::medium::{Disk, Medium, Presence};
+use crate::state::Codec;
+use crate::state::registry::{Found, Place};
+use crate::store::Store;
+use crate::store::op::OP_VERSION;
+use crate::store::order::Order;
+
+/// How a store is opened. All settings have defaults.
+#[derive(Clone, Debug, Default)]
+pub struct StoreOptions {
+    journal: Options,
+}
+
+impl StoreOptions {
+    /// The defaults.
+    pub fn new() -> StoreOptions {
+        StoreOptions::default()
+    }
+
+    /// Settings of the journal below: limits, segment sizes, read-back.
+    #[must_use]
+    pub fn journal(mut self, change: impl FnOnce(Options) -> Options) -> StoreOptions {
+        self.journal = change(self.journal);
+        self
+    }
+
+    /// Refuses to create: an unmounted disk must not look like an empty store (J16).
+    #[must_use]
+    pub fn must_exist(self) -> StoreOptions {
+        self.journal(Options::must_exist)
+    }
+
+    /// Opens for reading only, also beside a writer.
+    #[must_use]
+    pub fn read_only(self) -> StoreOptions {
+        self.journal(Options::read_only)
+    }
+
+    /// What to do about damage.
+    #[must_use]
+    pub fn damaged(self, damaged: Damaged) -> StoreOptions {
+        self.journal(|journal| journal.damaged(damaged))
+    }
+
+    /// Who does the work beside the commits.
+    #[must_use]
+    pub fn background(self, background: Background) -> StoreOptions {
+        self.journal(|journal| journal.background(background))
+    }
+
+    /// The clock, for tests.
+    #[must_use]
+    pub fn clock(self, clock: Arc<dyn Clock>) -> StoreOptions {
+        self.journal(|journal| journal.clock(clock))
+    }
+
+    /// Opens the store in the directory `path`, which is created if it is missing. A directory that this process has open
+    /// already as a store, for writing, gives the live handle; the options mean nothing then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
+        let presence = if self.journal.must_exist { Presence::MustExist } else { Presence::CreateMissing };
+        let disk = Disk::open(path.as_ref(), presence)?;
+        if self.journal.read_only {
+            return self.open_on(Arc::new(disk));
+        }
+        let place = Place::at(disk.real_path());
+        match place.look::<Order>()? {
+            Found::Live(order) => Ok(Store::of(order)),
+            Found::Free(vacancy) => {
+                let journal = self.face().open_on(Arc::new(disk))?;
+                let order = Order::new(journal, Some(place.clone()))?;
+                vacancy.move_in(order.id, &order);
+                Ok(Store::of(order))
+            }
+        }
+    }
+
+    /// Opens the store on a medium, such as a simulated one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`]; `Held` if this or another process has it open for writing.
+    pub fn open_on(self, medium: Arc<dyn Medium>) -> Result<Store> {
+        let journal = self.face().open_on(medium)?;
+        Ok(Store::of(Order::new(journal, None)?))
+    }
+
+    /// The options with what the journal is to hold (J15).
+    fn face(self) -> Options {
+        self.journal.face(Face {
+            kind: Some(FACE_STORE),
+            type_name: String::new(),
+            codec: Codec::Json.number(),
+            type_version: OP_VERSION,
+        })
+    }
+}

@@ -1,0 +1,394 @@
+//! The one order of a store: commits decide on the pending version, readers see the newest that is durable (J4, J12).
+//!
+//! Each commit leaves a version behind it. Until a sync covers it the version waits in a queue; then it is published,
+//! by whoever committed or by the next reader. When numbers are taken back (a full disk) the pending version is made anew
+//! from the log, which alone knows what became of them.
+//!
+//! Locks are taken in the order pending, queue, and those of the journal last.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::commit::{Entered, Sitter};
+use crate::journal::group::NewRecord;
+use crate::journal::{Durability, Journal, Receipt};
+use crate::position::{Epoch, Lsn, Position};
+use crate::state::commit::{Manner, TransactionError};
+use crate::state::inside::{self, Inside};
+use crate::state::registry::Place;
+use crate::state::{Meta, Stamp};
+use crate::store::base::Base;
+use crate::store::op::OP_VERSION;
+use crate::store::replay;
+use crate::store::transaction::{Draft, Tx};
+use crate::store::version::{Effect, Version};
+
+/// What all clones of a store share.
+pub(crate) struct Order {
+    /// Tells stores apart.
+    pub(crate) id: u64,
+    pub(crate) journal: Journal,
+    epoch: Epoch,
+    /// Held while a commit decides and takes its place.
+    pending: Mutex<Pending>,
+    queue: Mutex<Queue>,
+    published: ArcSwap<Version>,
+    /// The end of the first commit in the queue, for readers that look without a lock; `u64::MAX` if there is none.
+    first_waiting: AtomicU64,
+    place: Option<Place>,
+    /// Held while a snapshot is made.
+    pub(super) upkeep: Mutex<()>,
+    /// For the thread that makes a snapshot beside the commits.
+    me: Weak<Order>,
+}
+
+/// The version of everything that has a place in the order.
+struct Pending {
+    version: Version,
+    /// How often numbers had been taken back when it was made.
+    refusals: u64,
+    /// The number of the last sealed overlay.
+    sealed: u64,
+    /// The journal has failed, and it was made from the published one for the last time.
+    frozen: bool,
+}
+
+struct Queue {
+    waiting: VecDeque<Committed>,
+    /// How often numbers had been taken back when its numbers were given.
+    refusals: u64,
+}
+
+/// A commit that has its place: the version it leaves, and what it did.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    pub(crate) version: Arc<Version>,
+    pub(crate) meta: Option<Arc<Meta>>,
+    /// Each with the position of its record.
+    pub(crate) effects: Vec<(Position, Effect)>,
+}
+
+/// What became of a decision.
+pub(crate) enum Decided<T> {
+    /// It has its place; the journal tells when it is durable.
+    Entered(T, Entered),
+    /// It changed nothing, and what it was decided on is durable.
+    Nothing(T, Receipt),
+}
+
+impl Order {
+    /// Folds the log of an opened journal.
+    pub(crate) fn new(journal: Journal, place: Option<Place>) -> Result<Arc<Order>> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 32);
+        let version = replay::fold_to(&journal, journal.durable_lsn())?;
+        let epoch = journal.writer_core().map_or(Epoch::ZERO, |core| core.sink().epoch());
+        Ok(Arc::new_cyclic(|me| Order {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            journal,
+            epoch,
+            pending: Mutex::new(Pending { version: version.clone(), refusals: 0, sealed: 0, frozen: false }),
+            queue: Mutex::new(Queue { waiting: VecDeque::new(), refusals: 0 }),
+            published: ArcSwap::from_pointee(version),
+            first_waiting: AtomicU64::new(u64::MAX),
+            place,
+            upkeep: Mutex::new(()),
+            me: me.clone(),
+        }))
+    }
+
+    /// Closes the journal and frees its directory for another handle.
+    pub(crate) fn close(&self) -> Result<()> {
+        match &self.place {
+            Some(place) => place.free(self.id, || self.journal.close()),
+            None => self.journal.close(),
+        }
+    }
+
+    /// The newest durable version. Waits for nobody.
+    pub(crate) fn view(&self) -> Arc<Version> {
+        if self.lags()
+            && let Some(queue) = self.queue.try_lock()
+        {
+            // An error leaves the older version, and whoever commits next meets it.
+            let _unheard = self.publish_with(queue);
+        }
+        self.published.load_full()
+    }
+
+    fn inside(&self) -> Inside {
+        inside::enter(self.id)
+    }
+
+    /// Refuses calls from inside a closure.
+    pub(crate) fn outside(&self) -> Result<()> {
+        inside::refuse(self.id)
+    }
+
+    /// Lets `body` decide on the pending version, exactly once, and gives what it did its place in the order. Whatever
+    /// was decided is answered once it stands on something durable (J4).
+    pub(crate) fn decide<T, E>(
+        &self,
+        manner: &Manner,
+        sitter: Sitter,
+        body: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<Decided<T>, TransactionError<E>> {
+        self.outside()?;
+        let mut pending = self.lock_pending()?;
+        self.journal.writer_core()?.accepting()?;
+        let (last, refusals) = (pending.version.position, pending.refusals);
+        let reserved = self.reserve(refusals)?;
+        let start = Position::new(self.epoch, reserved.first_lsn);
+        let mut draft = Draft::new(&pending.version, start, reserved.time, manner.meta.clone());
+        let decided = {
+            let _inside = self.inside();
+            body(&mut Tx::new(&mut draft))
+        };
+        let outcome = match decided {
+            Ok(answer) if draft.is_empty() => {
+                let time = pending.version.time;
+                let durability = Durability::Synced;
+                let receipt = Receipt { position: last, first_lsn: last.lsn, time, durability };
+                Ok(Decided::Nothing(answer, receipt))
+            }
+            Ok(answer) => match self.enter(&mut pending, manner, sitter, draft, reserved) {
+                Ok(entered) => return Ok(Decided::Entered(answer, entered)),
+                Err(error) => Err(TransactionError::Journal(error)),
+            },
+            Err(refusal) => Err(TransactionError::Refused(refusal)),
+        };
+        drop(pending);
+        self.settle(last.lsn, refusals)?;
+        outcome
+    }
+
+    /// Commits what `body` does and returns when it is as durable as the manner says.
+    pub(crate) fn commit<T, E>(
+        &self,
+        manner: &Manner,
+        body: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<(T, Receipt), TransactionError<E>> {
+        match self.decide(manner, Sitter::Thread, body)? {
+            Decided::Nothing(answer, receipt) => Ok((answer, receipt)),
+            Decided::Entered(answer, entered) => {
+                let receipt = self.journal.complete(entered)?;
+                self.keep_up()?;
+                Ok((answer, receipt))
+            }
+        }
+    }
+
+    fn enter(
+        &self,
+        pending: &mut Pending,
+        manner: &Manner,
+        sitter: Sitter,
+        mut draft: Draft,
+        mut reserved: crate::journal::commit::Reserved,
+    ) -> Result<Entered> {
+        let payloads: Vec<Vec<u8>> = draft.ops().iter().map(|op| op.encode()).collect();
+        let meta = manner.meta.as_ref().map(|meta| meta.encode()).transpose()?;
+        let mut first = meta.as_deref();
+        let records: Vec<NewRecord<'_>> = payloads
+            .iter()
+            .map(|payload| NewRecord { meta: first.take(), ..NewRecord::event(payload, OP_VERSION) })
+            .collect();
+        self.journal.check_records(&records)?;
+        loop {
+            if let Some(entered) =
+                self.journal.enter_reserved(&records, manner.durability, sitter, &reserved)?
+            {
+                let committed = draft.into_committed();
+                pending.version = (*committed.version).clone();
+                self.enqueue(committed);
+                return Ok(entered);
+            }
+            // A pin came between: the same changes once more, at their new place.
+            self.refresh(pending)?;
+            reserved = self.reserve(pending.refusals)?;
+            draft = draft.moved(
+                &pending.version,
+                Position::new(self.epoch, reserved.first_lsn),
+                reserved.time,
+            )?;
+        }
+    }
+
+    fn reserve(&self, refusals: u64) -> Result<crate::journal::commit::Reserved> {
+        let core = self.journal.writer_core()?;
+        let reserved = core.reserve()?;
+        match core.refusal_since(refusals) {
+            Some(refusal) => Err(refusal),
+            None => Ok(reserved),
+        }
+    }
+
+    fn enqueue(&self, committed: Committed) {
+        let mut queue = self.queue.lock();
+        queue.waiting.push_back(committed);
+        self.note_first(&queue);
+    }
+
+    fn note_first(&self, queue: &Queue) {
+        let first = queue.waiting.front().map_or(u64::MAX, |first| first.version.position.lsn.get());
+        self.first_waiting.store(first, Ordering::Release);
+    }
+
+    /// Takes the order, with a pending version that is what the order says.
+    fn lock_pending(&self) -> Result<MutexGuard<'_, Pending>> {
+        let mut pending = self.pending.lock();
+        self.refresh(&mut pending)?;
+        Ok(pending)
+    }
+
+    /// Makes pending anew if numbers were taken back or the journal failed.
+    fn refresh(&self, pending: &mut Pending) -> Result<()> {
+        let core = self.journal.writer_core()?;
+        loop {
+            if core.failure().is_some() {
+                return self.freeze(pending);
+            }
+            let refusals = core.refusals();
+            if refusals == pending.refusals {
+                return Ok(());
+            }
+            // What still has a place will be durable or be taken back, too; then the log tells what is left.
+            let waited = core.wait_durable(core.latest());
+            let mut queue = self.queue.lock();
+            if core.refusals() != refusals || core.failure().is_some() {
+                continue;
+            }
+            waited?;
+            self.read_log()?;
+            queue.waiting.clear();
+            queue.refusals = refusals;
+            self.note_first(&queue);
+            pending.version = (*self.published.load_full()).clone();
+            pending.refusals = refusals;
+        }
+    }
+
+    /// After a failure pending is what is durable: the fate of the rest is unknown until the journal is reopened (J5).
+    fn freeze(&self, pending: &mut Pending) -> Result<()> {
+        if !pending.frozen {
+            self.publish()?;
+            let mut queue = self.queue.lock();
+            queue.waiting.clear();
+            self.note_first(&queue);
+            pending.version = (*self.published.load_full()).clone();
+            pending.frozen = true;
+        }
+        Ok(())
+    }
+
+    /// What follows a commit: readers get to see it, and now and then there is a snapshot.
+    pub(crate) fn keep_up(&self) -> Result<()> {
+        if self.lags() {
+            self.publish()?;
+        }
+        let me = self.me.clone();
+        self.journal.snapshot_if_due(move |journal| match me.upgrade() {
+            Some(order) => order.snapshot(),
+            None => Ok(journal.position()),
+        });
+        Ok(())
+    }
+
+    /// Puts the overlay of the pending version aside; returns its number and the version as it is now.
+    pub(super) fn seal(&self) -> Result<(u64, Version)> {
+        let mut pending = self.lock_pending()?;
+        pending.sealed += 1;
+        let number = pending.sealed;
+        pending.version.seal(number);
+        Ok((number, pending.version.clone()))
+    }
+
+    /// Puts the runs of a snapshot below all versions, in place of what was sealed under `number` and before.
+    pub(super) fn settle_on(&self, number: u64, base: &Arc<Base>) -> Result<()> {
+        let mut pending = self.lock_pending()?;
+        // All versions at or before the snapshot must be gone from the queue: `base` is newer than they are.
+        self.publish()?;
+        let mut queue = self.queue.lock();
+        pending.version.settle(number, base);
+        for waiting in &mut queue.waiting {
+            Arc::make_mut(&mut waiting.version).settle(number, base);
+        }
+        let mut published = (*self.published.load_full()).clone();
+        published.settle(number, base);
+        self.published.store(Arc::new(published));
+        Ok(())
+    }
+
+    /// Whether something durable is not published yet.
+    fn lags(&self) -> bool {
+        self.first_waiting.load(Ordering::Acquire) <= self.journal.durable_lsn().get()
+    }
+
+    /// Publishes what became durable.
+    pub(crate) fn publish(&self) -> Result<()> {
+        self.publish_with(self.queue.lock())
+    }
+
+    fn publish_with(&self, mut queue: MutexGuard<'_, Queue>) -> Result<()> {
+        // The end is read first: if no number was taken back by the time the refusals are looked at, then none that
+        // waits at or below it was.
+        let end = self.journal.durable_lsn();
+        if self.journal.writer_core()?.refusals() != queue.refusals {
+            return self.read_log();
+        }
+        let count = queue.waiting.partition_point(|waiting| waiting.version.position.lsn <= end);
+        if let Some(newest) = queue.waiting.drain(..count).next_back() {
+            self.published.store(newest.version);
+        }
+        self.note_first(&queue);
+        Ok(())
+    }
+
+    /// Publishes what is durable by reading the log. The queue is locked by the caller.
+    fn read_log(&self) -> Result<()> {
+        let mut version = (*self.published.load_full()).clone();
+        let end = self.journal.durable_lsn();
+        if end > version.position.lsn {
+            replay::catch_up(&self.journal, &mut version, end)?;
+            self.published.store(Arc::new(version));
+        }
+        Ok(())
+    }
+
+    /// Returns when the version that something was decided on is durable (J4). If it was taken back, that is the error.
+    fn settle(&self, last: Lsn, refusals: u64) -> Result<()> {
+        let core = self.journal.writer_core()?;
+        let waited = core.wait_durable(last);
+        match core.refusal_since(refusals) {
+            Some(refusal) => Err(refusal),
+            None => waited,
+        }
+    }
+}
+
+impl Drop for Order {
+    fn drop(&mut self) {
+        // Whoever wants to know how it went calls close.
+        let _unheard = self.close();
+    }
+}
+
+/// The stamp of the `index`th record of a commit.
+pub(crate) fn stamp_at(
+    start: Position,
+    index: usize,
+    time: crate::clock::Timestamp,
+    meta: &Option<Arc<Meta>>,
+) -> Stamp {
+    let position = Position::new(start.epoch, start.lsn.plus(index as u64));
+    Stamp { meta: meta.clone(), ..Stamp::new(position, time) }
+}
+
+/// The error of a store that was opened for reading only.
+pub(crate) fn read_only() -> Error {
+    Error::new(ErrorKind::ReadOnly, "the store was opened for reading only").advise("open it for writing")
+}

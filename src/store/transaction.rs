@@ -1,0 +1,232 @@
+//! What a transaction sees and does: reads of everything before it and of its own changes, and changes in order.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::position::Position;
+use crate::state::Meta;
+use crate::store::op::Op;
+use crate::store::order::{Committed, stamp_at};
+use crate::store::path::{IntoPath, Path};
+use crate::store::value::Value;
+use crate::store::version::{Effect, Version};
+use crate::store::view::Entry;
+
+/// A commit in the making: a version ahead of the pending one, and the changes that lead to it.
+pub(crate) struct Draft {
+    version: Version,
+    /// The place of the first change.
+    start: Position,
+    time: Timestamp,
+    meta: Option<Arc<Meta>>,
+    ops: Vec<Op>,
+    effects: Vec<(Position, Effect)>,
+}
+
+impl Draft {
+    pub(crate) fn new(base: &Version, start: Position, time: Timestamp, meta: Option<Arc<Meta>>) -> Draft {
+        Draft { version: base.clone(), start, time, meta, ops: Vec::new(), effects: Vec::new() }
+    }
+
+    pub(crate) fn ops(&self) -> &[Op] {
+        &self.ops
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// Takes in a change; tells whether it changes anything. After an error nothing has changed.
+    fn apply(&mut self, op: Op) -> Result<bool> {
+        let stamp = stamp_at(self.start, self.ops.len(), self.time, &self.meta);
+        let effects = self.version.apply(&op, &stamp)?;
+        if effects.is_empty() && !matches!(op, Op::Note { .. }) {
+            return Ok(false);
+        }
+        self.version.pass(stamp.position, stamp.time);
+        self.effects.extend(effects.into_iter().map(|effect| (stamp.position, effect)));
+        self.ops.push(op);
+        Ok(true)
+    }
+
+    /// The same changes on another version and at another place.
+    pub(crate) fn moved(self, base: &Version, start: Position, time: Timestamp) -> Result<Draft> {
+        let mut moved = Draft::new(base, start, time, self.meta);
+        for op in self.ops {
+            moved.apply(op)?;
+        }
+        Ok(moved)
+    }
+
+    pub(crate) fn into_committed(self) -> Committed {
+        Committed { version: Arc::new(self.version), meta: self.meta, effects: self.effects }
+    }
+}
+
+/// The hands of a transaction. Its reads see its own changes.
+///
+/// A change that is refused leaves the transaction as it was before it; the closure may go on without it.
+pub struct Tx<'a> {
+    draft: &'a mut Draft,
+}
+
+impl<'a> Tx<'a> {
+    pub(crate) fn new(draft: &'a mut Draft) -> Tx<'a> {
+        Tx { draft }
+    }
+
+    /// The value at `path` as a `T`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// `Input` if `path` leads nowhere; `WrongType` if the value does not have that shape; `Damaged` if it cannot be read.
+    pub fn get<T: DeserializeOwned>(&self, path: impl IntoPath) -> Result<Option<T>> {
+        self.get_value(path)?.map(|value| value.read()).transpose()
+    }
+
+    /// The value at `path`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tx::get`].
+    pub fn get_value(&self, path: impl IntoPath) -> Result<Option<Value>> {
+        self.draft.version.value(&path.into_path()?)
+    }
+
+    /// The value at `path` with its revision, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tx::get`].
+    pub fn entry(&self, path: impl IntoPath) -> Result<Option<Entry>> {
+        Entry::at(&self.draft.version, &path.into_path()?)
+    }
+
+    /// Puts `value` at `path`; missing parents become objects. Tells whether it changes anything: an equal value does
+    /// not, and is not written.
+    ///
+    /// # Errors
+    ///
+    /// `Input` if `path` leads nowhere or names a whole collection; `WrongType` if it leads into a value that is neither
+    /// object nor list; `TooLarge` if the document grows over its limit.
+    pub fn set<T: Serialize + ?Sized>(&mut self, path: impl IntoPath, value: &T) -> Result<bool> {
+        self.set_value(path, Value::of(value)?)
+    }
+
+    /// [`Tx::set`] of a value at hand.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tx::set`].
+    pub fn set_value(&mut self, path: impl IntoPath, value: Value) -> Result<bool> {
+        let path = path.into_path()?;
+        self.draft.apply(Op::Set { path, value })
+    }
+
+    /// Takes out what is at `path`; with one segment, all documents of the collection. Tells whether there was anything.
+    ///
+    /// # Errors
+    ///
+    /// `Input` if `path` leads nowhere; `Damaged` if what is there cannot be read.
+    pub fn remove(&mut self, path: impl IntoPath) -> Result<bool> {
+        let path = path.into_path()?;
+        self.draft.apply(Op::Remove { path })
+    }
+
+    /// Adds `value` to the list at `path`, which is made if it is missing. With `keep_last` the list keeps only so many
+    /// elements at its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tx::set`]; `WrongType` if something other than a list is there.
+    pub fn append<T: Serialize + ?Sized>(
+        &mut self,
+        path: impl IntoPath,
+        value: &T,
+        keep_last: Option<u64>,
+    ) -> Result<bool> {
+        let (path, value) = (path.into_path()?, Value::of(value)?);
+        self.draft.apply(Op::Append { path, value, keep_last })
+    }
+
+    /// Adds `by` to the integer at `path`, which counts as 0 if it is missing; returns the sum.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tx::set`]; `WrongType` if no integer is there; `Input` if the sum does not fit.
+    pub fn increment(&mut self, path: impl IntoPath, by: i64) -> Result<i64> {
+        let path = path.into_path()?;
+        let sum = match self.draft.version.value(&path)? {
+            None => by,
+            Some(value) => {
+                let number = value.as_i64().ok_or_else(|| {
+                    let what = format!("at {path} stands {}, not an integer", value.kind());
+                    Error::new(ErrorKind::WrongType, what)
+                })?;
+                number.checked_add(by).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Input,
+                        format!("{number} and {by} at {path} are more than 64 bits hold"),
+                    )
+                })?
+            }
+        };
+        self.draft.apply(Op::Set { path, value: Value::from(sum) })?;
+        Ok(sum)
+    }
+
+    /// Applies a merge patch (RFC 7396) to the value at `path`: members of objects are merged, `null` takes a member out,
+    /// all else replaces. Writes only what differs; tells whether anything does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tx::set`].
+    pub fn merge<T: Serialize + ?Sized>(&mut self, path: impl IntoPath, patch: &T) -> Result<bool> {
+        let (path, patch) = (path.into_path()?, Value::of(patch)?);
+        let old = self.draft.version.value(&path)?;
+        let new = old.as_ref().unwrap_or(&Value::Null).merged(&patch);
+        self.change_to(&path, old, new)
+    }
+
+    /// Reads the value at `path` as a `T`, lets `change` change it, and writes only what differs before and after, so that
+    /// members that `T` does not know stay. A missing value starts as the default. Tells whether anything differs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tx::get`] and [`Tx::set`].
+    pub fn update<T: Serialize + DeserializeOwned + Default>(
+        &mut self,
+        path: impl IntoPath,
+        change: impl FnOnce(&mut T),
+    ) -> Result<bool> {
+        let path = path.into_path()?;
+        let stored = self.draft.version.value(&path)?;
+        let mut state: T = stored.as_ref().map(Value::read).transpose()?.unwrap_or_default();
+        let before = Value::of(&state)?;
+        change(&mut state);
+        let after = Value::of(&state)?;
+        let Some(stored) = stored else { return self.draft.apply(Op::Set { path, value: after }) };
+        let new = stored.rebased(&before, &after);
+        self.change_to(&path, Some(stored), new)
+    }
+
+    /// Writes the difference between `old`, which is there, and `new`.
+    fn change_to(&mut self, path: &Path, old: Option<Value>, new: Value) -> Result<bool> {
+        let Some(old) = old else {
+            return self.draft.apply(Op::Set { path: path.clone(), value: new });
+        };
+        let mut changed = false;
+        for change in old.changes_to(&new) {
+            let path = change.path.iter().fold(path.clone(), |path, segment| path.join(segment.as_str()));
+            changed |= self.draft.apply(match change.new {
+                Some(value) => Op::Set { path, value },
+                None => Op::Remove { path },
+            })?;
+        }
+        Ok(changed)
+    }
+}

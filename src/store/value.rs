@@ -1,0 +1,247 @@
+//! A JSON value as the store keeps it: immutable, cheap to clone, changed by sharing what stays the same.
+//!
+//! Objects and arrays are persistent trees: a changed copy shares all but the way to the change with its original, so
+//! that one field of a large document costs one field. Each carries the size of its text and a sum over its leaves,
+//! kept up as it changes: two values with the same sum are the same for all purposes of a self-check (J10).
+
+mod convert;
+mod edit;
+mod object;
+mod parse;
+mod sum;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Number;
+
+use crate::error::Result;
+
+pub(crate) use edit::Fault;
+pub use object::{Array, Object};
+pub(crate) use sum::keyed_sum;
+
+/// How deep values may be nested. Deeper ones are refused before anything is written.
+pub const DEPTH_MAX: usize = 512;
+
+/// A JSON value. Cloning costs no more than a pointer.
+///
+/// The keys of objects are in the order of their bytes, whatever order they came in. Integers are exact from `i64::MIN`
+/// to `u64::MAX`; other numbers are finite floats. Two numbers are equal if they are written alike: `1` is not `1.0`.
+///
+/// # Examples
+///
+/// ```
+/// use everlog::store::Value;
+///
+/// let value: Value = r#"{"theme": "dark", "sizes": [1, 2]}"#.parse()?;
+/// assert_eq!(value.get("theme").and_then(Value::as_str), Some("dark"));
+/// assert_eq!(value.to_string(), r#"{"sizes":[1,2],"theme":"dark"}"#);
+/// # Ok::<(), everlog::Error>(())
+/// ```
+#[derive(Clone, Default, PartialEq)]
+pub enum Value {
+    /// `null`.
+    #[default]
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A text.
+    String(Arc<str>),
+    /// A list.
+    Array(Array),
+    /// Values by key.
+    Object(Object),
+}
+
+impl Value {
+    /// The value that `source` serialises to.
+    ///
+    /// # Errors
+    ///
+    /// `Input` if it has no JSON form, as a map whose keys are no texts, or is nested deeper than [`DEPTH_MAX`]. A float
+    /// that is not finite becomes `null`, as in JavaScript.
+    pub fn of<T: Serialize + ?Sized>(source: &T) -> Result<Value> {
+        convert::from_serde(source)
+    }
+
+    /// Reads the value as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// `WrongType` if it does not have the shape of a `T`.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        convert::to_serde(self)
+    }
+
+    /// The text, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is an integer that fits.
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Value::Number(number) => number.as_i64(),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is an integer that fits.
+    pub fn as_u64(&self) -> Option<u64> {
+        match self {
+            Value::Number(number) => number.as_u64(),
+            _ => None,
+        }
+    }
+
+    /// The number, as near as a float comes to it.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Value::Number(number) => number.as_f64(),
+            _ => None,
+        }
+    }
+
+    /// The truth value, if it is one.
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Value::Bool(truth) => Some(*truth),
+            _ => None,
+        }
+    }
+
+    /// The object, if it is one.
+    pub fn as_object(&self) -> Option<&Object> {
+        match self {
+            Value::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// The array, if it is one.
+    pub fn as_array(&self) -> Option<&Array> {
+        match self {
+            Value::Array(array) => Some(array),
+            _ => None,
+        }
+    }
+
+    /// Whether it is `null`.
+    pub fn is_null(&self) -> bool {
+        *self == Value::Null
+    }
+
+    /// What an object has under `key`, or an array at that index.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        match self {
+            Value::Object(object) => object.get(key),
+            Value::Array(array) => array.get(edit::array_index(key)?),
+            _ => None,
+        }
+    }
+
+    /// The number of bytes of its text without spaces. O(1).
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Value::Null => 4,
+            Value::Bool(truth) => 5 - u64::from(*truth),
+            Value::Number(number) => number.to_string().len() as u64,
+            Value::String(text) => text_bytes(text),
+            Value::Array(array) => array.bytes(),
+            Value::Object(object) => object.bytes(),
+        }
+    }
+
+    /// How deep it is nested; 0 for anything but arrays and objects. Visits all of it.
+    pub fn depth(&self) -> usize {
+        match self {
+            Value::Array(array) => 1 + array.iter().map(Value::depth).max().unwrap_or(0),
+            Value::Object(object) => 1 + object.iter().map(|(_, value)| value.depth()).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// What kind of value it is, in JSON's words.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(_) => "a boolean",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a string",
+            Value::Array(_) => "an array",
+            Value::Object(_) => "an object",
+        }
+    }
+}
+
+/// The bytes of a text between quotation marks, with what has to be escaped.
+fn text_bytes(text: &str) -> u64 {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0C => 2,
+        0..=0x1F => 6,
+        _ => 1,
+    };
+    2 + text.bytes().map(escaped).sum::<u64>()
+}
+
+impl fmt::Display for Value {
+    /// Writes JSON without spaces; with the alternate flag `{:#}` over several lines.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text =
+            if f.alternate() { serde_json::to_string_pretty(self) } else { serde_json::to_string(self) };
+        f.write_str(&text.map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::String(text.into())
+    }
+}
+
+impl From<bool> for Value {
+    fn from(truth: bool) -> Value {
+        Value::Bool(truth)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Value {
+        Value::Number(number.into())
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Value {
+        Value::Number(number.into())
+    }
+}
+
+impl From<Object> for Value {
+    fn from(object: Object) -> Value {
+        Value::Object(object)
+    }
+}
+
+impl From<Array> for Value {
+    fn from(array: Array) -> Value {
+        Value::Array(array)
+    }
+}
+
+#[cfg(test)]
+mod tests;

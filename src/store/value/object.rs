@@ -1,0 +1,232 @@
+//! Objects and arrays as persistent trees that know the size of their text and the sum over their leaves.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rpds::{RedBlackTreeMapSync, VectorSync};
+
+use crate::store::value::{Value, sum, text_bytes};
+
+/// Values by key, in the order of the keys' bytes.
+#[derive(Clone)]
+pub struct Object(Arc<ObjectNode>);
+
+#[derive(Clone)]
+struct ObjectNode {
+    members: RedBlackTreeMapSync<Arc<str>, Value>,
+    /// The bytes of all members as text, without commas.
+    members_bytes: u64,
+    total: u128,
+}
+
+impl Object {
+    /// An empty object.
+    pub fn new() -> Object {
+        Object(Arc::new(ObjectNode { members: RedBlackTreeMapSync::default(), members_bytes: 0, total: 0 }))
+    }
+
+    /// The number of members.
+    pub fn len(&self) -> usize {
+        self.0.members.size()
+    }
+
+    /// Whether it has no members.
+    pub fn is_empty(&self) -> bool {
+        self.0.members.is_empty()
+    }
+
+    /// The value under `key`. O(log n).
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.members.get(key)
+    }
+
+    /// Puts `value` under `key`, in place of what was there. O(log n); clones of this object stay as they are.
+    pub fn insert(&mut self, key: &str, value: Value) {
+        let node = Arc::make_mut(&mut self.0);
+        let known = node
+            .members
+            .get_key_value(key)
+            .map(|(key, old)| (Arc::clone(key), member_bytes(key, old), sum::member(key, old)));
+        let key = match known {
+            Some((key, bytes, sum)) => {
+                node.members_bytes -= bytes;
+                node.total = node.total.wrapping_sub(sum);
+                key
+            }
+            None => key.into(),
+        };
+        node.members_bytes += member_bytes(&key, &value);
+        node.total = node.total.wrapping_add(sum::member(&key, &value));
+        node.members.insert_mut(key, value);
+    }
+
+    /// Takes out what is under `key`. O(log n).
+    pub fn remove(&mut self, key: &str) -> Option<Value> {
+        let old = self.0.members.get(key)?.clone();
+        let node = Arc::make_mut(&mut self.0);
+        node.members_bytes -= member_bytes(key, &old);
+        node.total = node.total.wrapping_sub(sum::member(key, &old));
+        node.members.remove_mut(key);
+        Some(old)
+    }
+
+    /// All members in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &Value)> {
+        self.0.members.iter().map(|(key, value)| (&**key, value))
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        2 + self.0.members_bytes + (self.len() as u64).saturating_sub(1)
+    }
+
+    pub(crate) fn total(&self) -> u128 {
+        self.0.total
+    }
+
+    pub(crate) fn is_same(&self, other: &Object) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+fn member_bytes(key: &str, value: &Value) -> u64 {
+    text_bytes(key) + 1 + value.bytes()
+}
+
+impl Default for Object {
+    fn default() -> Object {
+        Object::new()
+    }
+}
+
+impl PartialEq for Object {
+    fn eq(&self, other: &Object) -> bool {
+        self.is_same(other)
+            || (self.len() == other.len() && self.total() == other.total() && self.iter().eq(other.iter()))
+    }
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<K: AsRef<str>> FromIterator<(K, Value)> for Object {
+    /// Of two members with the same key the last counts.
+    fn from_iter<I: IntoIterator<Item = (K, Value)>>(members: I) -> Object {
+        let mut object = Object::new();
+        members.into_iter().for_each(|(key, value)| object.insert(key.as_ref(), value));
+        object
+    }
+}
+
+/// A list of values.
+#[derive(Clone)]
+pub struct Array(Arc<ArrayNode>);
+
+#[derive(Clone)]
+struct ArrayNode {
+    elements: VectorSync<Value>,
+    elements_bytes: u64,
+    total: u128,
+}
+
+impl Array {
+    /// An empty array.
+    pub fn new() -> Array {
+        Array(Arc::new(ArrayNode { elements: VectorSync::default(), elements_bytes: 0, total: 0 }))
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.0.elements.len()
+    }
+
+    /// Whether it has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.0.elements.is_empty()
+    }
+
+    /// The element at `index`. O(log n).
+    pub fn get(&self, index: usize) -> Option<&Value> {
+        self.0.elements.get(index)
+    }
+
+    /// Adds `value` at the end. O(log n); clones of this array stay as they are.
+    pub fn push(&mut self, value: Value) {
+        let node = Arc::make_mut(&mut self.0);
+        node.elements_bytes += value.bytes();
+        node.total = node.total.wrapping_add(sum::element(node.elements.len(), &value));
+        node.elements.push_back_mut(value);
+    }
+
+    /// Puts `value` at `index`; `false` if there is no such element. O(log n).
+    pub fn set(&mut self, index: usize, value: Value) -> bool {
+        let Some(old) = self.0.elements.get(index).cloned() else { return false };
+        let node = Arc::make_mut(&mut self.0);
+        node.elements_bytes = node.elements_bytes - old.bytes() + value.bytes();
+        node.total = node.total.wrapping_sub(sum::element(index, &old));
+        node.total = node.total.wrapping_add(sum::element(index, &value));
+        node.elements.set_mut(index, value)
+    }
+
+    /// Takes out the element at `index`; those behind it move up. O(n).
+    pub fn remove(&mut self, index: usize) -> Option<Value> {
+        let old = self.get(index)?.clone();
+        let kept = self.iter().enumerate().filter(|(place, _)| *place != index);
+        *self = kept.map(|(_, value)| value.clone()).collect();
+        Some(old)
+    }
+
+    /// Takes out elements at the start until at most `count` are left. O(n) if there is something to take out.
+    pub fn keep_last(&mut self, count: usize) {
+        if self.len() > count {
+            let skipped = self.len() - count;
+            *self = self.iter().skip(skipped).cloned().collect();
+        }
+    }
+
+    /// All elements in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Value> {
+        self.0.elements.iter()
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        2 + self.0.elements_bytes + (self.len() as u64).saturating_sub(1)
+    }
+
+    pub(crate) fn total(&self) -> u128 {
+        self.0.total
+    }
+
+    pub(crate) fn is_same(&self, other: &Array) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Default for Array {
+    fn default() -> Array {
+        Array::new()
+    }
+}
+
+impl PartialEq for Array {
+    fn eq(&self, other: &Array) -> bool {
+        self.is_same(other)
+            || (self.len() == other.len() && self.total() == other.total() && self.iter().eq(other.iter()))
+    }
+}
+
+impl fmt::Debug for Array {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl FromIterator<Value> for Array {
+    fn from_iter<I: IntoIterator<Item = Value>>(elements: I) -> Array {
+        let mut array = Array::new();
+        elements.into_iter().for_each(|value| array.push(value));
+        array
+    }
+}

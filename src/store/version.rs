@@ -1,0 +1,418 @@
+//! The state of a store at one position: immutable, cheap to clone, overlays of changes over the runs of a snapshot.
+//!
+//! There is one overlay that commits change. When a snapshot is about to be made it is *sealed* and an empty one takes its
+//! place; once the snapshot is there the sealed one is let go and the new runs are what lies below. Both take no longer
+//! for a large overlay than for a small one.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use rpds::RedBlackTreeMapSync;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::position::{Lsn, Position};
+use crate::state::Stamp;
+use crate::store::base::{Base, Merge, Newest};
+use crate::store::document::{Document, Slot};
+use crate::store::key::{self, Key};
+use crate::store::op::Op;
+use crate::store::path::Path;
+use crate::store::value::{Array, Fault, Object, Value, keyed_sum};
+
+/// The largest document, in bytes of its text.
+pub(crate) const DOCUMENT_BYTES_MAX: u64 = 15 * 1024 * 1024;
+
+/// What a collection has, kept up with each change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Documents and entries of series.
+    pub(crate) documents: u64,
+    /// The bytes of their keys and values as text.
+    pub(crate) bytes: u64,
+    /// The sum over all of them (J10).
+    pub(crate) sum: u128,
+    /// The last record that changed anything here.
+    pub(crate) changed: Lsn,
+}
+
+/// One place that a commit changed: what stood there and what stands there now.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Effect {
+    pub(crate) path: Path,
+    pub(crate) old: Option<Value>,
+    pub(crate) new: Option<Value>,
+}
+
+/// What is newer than the runs below.
+type Overlay = RedBlackTreeMapSync<Key, Slot>;
+
+/// The whole state at a position.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Version {
+    pub(crate) position: Position,
+    pub(crate) time: Timestamp,
+    overlay: Overlay,
+    /// Sealed ones, newest first, each with its number.
+    sealed: Vec<(u64, Overlay)>,
+    tallies: RedBlackTreeMapSync<Arc<str>, Tally>,
+    base: Arc<Base>,
+}
+
+impl Version {
+    /// The state that a snapshot at `position` holds.
+    pub(crate) fn of_base(base: Arc<Base>, position: Position, time: Timestamp) -> Result<Version> {
+        let tallies = match base.bytes(key::TALLIES)? {
+            Some(bytes) => read_tallies(&bytes)?,
+            None => RedBlackTreeMapSync::default(),
+        };
+        Ok(Version { position, time, overlay: Overlay::default(), sealed: Vec::new(), tallies, base })
+    }
+
+    /// What stands under `key`, if anything.
+    pub(crate) fn slot(&self, key: &[u8]) -> Result<Option<Arc<Document>>> {
+        match self.overlays().find_map(|overlay| overlay.get(key)) {
+            Some(slot) => Ok(slot.document()),
+            None => self.base.document(key),
+        }
+    }
+
+    /// The document that `path` leads to or into.
+    pub(crate) fn document(&self, path: &Path) -> Result<Option<Arc<Document>>> {
+        match path.key() {
+            Some(key) => self.slot(&key::document(path.collection(), key)),
+            None => Ok(None),
+        }
+    }
+
+    /// The value at `path`; a path of one segment gives the collection as one object.
+    pub(crate) fn value(&self, path: &Path) -> Result<Option<Value>> {
+        if path.key().is_none() {
+            return self.collection(path.collection());
+        }
+        Ok(self.document(path)?.and_then(|document| document.value.at(path.inner()).cloned()))
+    }
+
+    fn collection(&self, name: &str) -> Result<Option<Value>> {
+        let mut object = Object::new();
+        for pair in self.range(&key::documents(name)) {
+            let (bytes, document) = pair?;
+            if let Some(key::Named::Document { key, .. }) = key::read(&bytes) {
+                object.insert(key, document.value.clone());
+            }
+        }
+        Ok((!object.is_empty()).then_some(Value::Object(object)))
+    }
+
+    /// All documents whose keys start with `prefix`, in order.
+    pub(crate) fn range(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
+        self.range_from(prefix, prefix.to_vec())
+    }
+
+    /// The same, from the key `from` on.
+    pub(crate) fn range_from(
+        &self,
+        prefix: &[u8],
+        from: Vec<u8>,
+    ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
+        let prefix = prefix.to_vec();
+        let walk = self.base.walk(&from);
+        let newer = Newest::of(self.overlays().map(|overlay| slots_from(overlay, from.clone())).collect());
+        Merge::new(newer, walk)
+            .take_while(move |pair| pair.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)))
+            .filter_map(|pair| match pair {
+                Ok((key, slot)) => slot.document().map(|document| Ok((key, document))),
+                Err(error) => Some(Err(error)),
+            })
+    }
+
+    /// What a collection has.
+    pub(crate) fn tally(&self, collection: &str) -> Tally {
+        self.tallies.get(collection).copied().unwrap_or_default()
+    }
+
+    /// All collections that ever had something, with what they have.
+    pub(crate) fn tallies(&self) -> impl Iterator<Item = (&str, &Tally)> {
+        self.tallies.iter().map(|(name, tally)| (&**name, tally))
+    }
+
+    /// The bytes of all keys and values as text.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.tallies.iter().map(|(_, tally)| tally.bytes).sum()
+    }
+
+    /// The sum over everything: the same for the same contents (J10).
+    pub(crate) fn sum(&self) -> u128 {
+        self.tallies.iter().fold(0, |sum, (_, tally)| sum.wrapping_add(tally.sum))
+    }
+
+    /// All overlays, newest first.
+    fn overlays(&self) -> impl Iterator<Item = &Overlay> {
+        std::iter::once(&self.overlay).chain(self.sealed.iter().map(|(_, overlay)| overlay))
+    }
+
+    /// Puts the present overlay aside under `number`, which grows from one sealing to the next.
+    pub(crate) fn seal(&mut self, number: u64) {
+        self.sealed.insert(0, (number, std::mem::take(&mut self.overlay)));
+    }
+
+    /// Lets go the overlays sealed under `number` and before: `base` has all that is in them.
+    pub(crate) fn settle(&mut self, number: u64, base: &Arc<Base>) {
+        self.sealed.retain(|(sealed, _)| *sealed > number);
+        self.base = Arc::clone(base);
+    }
+
+    /// What was sealed under `number` and before, newest first.
+    pub(crate) fn sealed(&self, number: u64) -> impl Iterator<Item = (&Key, &Slot)> {
+        let due = self.sealed.iter().filter(move |(sealed, _)| *sealed <= number);
+        due.flat_map(|(_, overlay)| overlay.iter())
+    }
+
+    /// What lies below.
+    pub(crate) fn base(&self) -> &Arc<Base> {
+        &self.base
+    }
+
+    /// Takes in one change; tells what it did, nothing if it changed nothing. After an error nothing has changed. The
+    /// position stays where it was.
+    pub(crate) fn apply(&mut self, op: &Op, stamp: &Stamp) -> Result<Vec<Effect>> {
+        Ok(match op {
+            Op::Set { path, value } => self.set(path, value, stamp)?.into_iter().collect(),
+            Op::Remove { path } if path.key().is_none() => self.clear(path, stamp)?,
+            Op::Remove { path } => self.remove(path, stamp)?.into_iter().collect(),
+            Op::Append { path, value, keep_last } => {
+                self.append(path, value, *keep_last, stamp)?.into_iter().collect()
+            }
+            Op::Push { path, time, value } => vec![self.push(path, *time, value, stamp)?],
+            Op::Cut { path, time, lsn } => self.cut(path, *time, *lsn, stamp)?,
+            Op::Note { .. } => Vec::new(),
+        })
+    }
+
+    /// Moves on over a record: the version is now that of its position.
+    pub(crate) fn pass(&mut self, position: Position, time: Timestamp) {
+        self.position = position;
+        self.time = time;
+    }
+
+    fn set(&mut self, path: &Path, new: &Value, stamp: &Stamp) -> Result<Option<Effect>> {
+        let document = self.document(path)?;
+        let old = document.as_ref().and_then(|document| document.value.at(path.inner()));
+        if old == Some(new) {
+            return Ok(None);
+        }
+        let old = old.cloned();
+        self.edit(path, document.as_deref(), stamp, |value| value.set_at(path.inner(), new.clone()))?;
+        Ok(Some(Effect { path: path.clone(), old, new: Some(new.clone()) }))
+    }
+
+    fn append(
+        &mut self,
+        path: &Path,
+        element: &Value,
+        keep_last: Option<u64>,
+        stamp: &Stamp,
+    ) -> Result<Option<Effect>> {
+        let document = self.document(path)?;
+        let old = document.as_ref().and_then(|document| document.value.at(path.inner())).cloned();
+        let mut list = match &old {
+            None => Array::new(),
+            Some(Value::Array(list)) => list.clone(),
+            Some(other) => return Err(not_a(path, other, "a list")),
+        };
+        list.push(element.clone());
+        if let Some(count) = keep_last {
+            list.keep_last(usize::try_from(count).unwrap_or(usize::MAX));
+        }
+        let new = Value::Array(list);
+        self.edit(path, document.as_deref(), stamp, |value| value.set_at(path.inner(), new.clone()))?;
+        Ok(Some(Effect { path: path.clone(), old, new: Some(new) }))
+    }
+
+    fn remove(&mut self, path: &Path, stamp: &Stamp) -> Result<Option<Effect>> {
+        let Some(document) = self.document(path)? else { return Ok(None) };
+        if path.inner().is_empty() {
+            self.put(
+                key::document(path.collection(), path.key().unwrap_or_default()),
+                Some(&document),
+                None,
+                stamp,
+            );
+            return Ok(Some(Effect { path: path.clone(), old: Some(document.value.clone()), new: None }));
+        }
+        let Some(old) = document.value.at(path.inner()).cloned() else { return Ok(None) };
+        self.edit(path, Some(&document), stamp, |value| {
+            value.remove_at(path.inner());
+            Ok(())
+        })?;
+        Ok(Some(Effect { path: path.clone(), old: Some(old), new: None }))
+    }
+
+    fn clear(&mut self, path: &Path, stamp: &Stamp) -> Result<Vec<Effect>> {
+        let prefix = key::documents(path.collection());
+        let all: Vec<(Key, Arc<Document>)> = self.range(&prefix).collect::<Result<_>>()?;
+        let mut effects = Vec::with_capacity(all.len());
+        for (bytes, document) in all {
+            if let Some(key::Named::Document { key, .. }) = key::read(&bytes) {
+                effects.push(Effect { path: path.join(key), old: Some(document.value.clone()), new: None });
+            }
+            self.put(bytes, Some(&document), None, stamp);
+        }
+        Ok(effects)
+    }
+
+    fn push(&mut self, path: &Path, time: Timestamp, value: &Value, stamp: &Stamp) -> Result<Effect> {
+        let key = key::entry(path.collection(), path.key().unwrap_or_default(), time, stamp.position.lsn);
+        self.put(key, None, Some(Document::new(value.clone(), stamp)), stamp);
+        Ok(Effect { path: path.clone(), old: None, new: Some(value.clone()) })
+    }
+
+    fn cut(&mut self, path: &Path, time: Timestamp, lsn: Lsn, stamp: &Stamp) -> Result<Vec<Effect>> {
+        let (collection, name) = (path.collection(), path.key().unwrap_or_default());
+        let end = key::entry(collection, name, time, lsn);
+        let entries = self.range(&key::series(collection, name));
+        let due: Vec<(Key, Arc<Document>)> = entries
+            .take_while(|pair| pair.as_ref().map_or(true, |(key, _)| *key < end))
+            .collect::<Result<_>>()?;
+        let mut effects = Vec::with_capacity(due.len());
+        for (key, document) in due {
+            effects.push(Effect { path: path.clone(), old: Some(document.value.clone()), new: None });
+            self.put(key, Some(&document), None, stamp);
+        }
+        Ok(effects)
+    }
+
+    /// Changes a document, or makes it.
+    fn edit(
+        &mut self,
+        path: &Path,
+        document: Option<&Document>,
+        stamp: &Stamp,
+        change: impl FnOnce(&mut Value) -> Result<(), Fault>,
+    ) -> Result<()> {
+        key::check_collection(path.collection())?;
+        let Some(key) = path.key() else {
+            let what = format!("path {path} names a collection, not a document in it");
+            return Err(
+                Error::new(ErrorKind::Input, what).advise("name a document, or replace the collection")
+            );
+        };
+        let mut value =
+            document.map_or_else(|| Value::Object(Default::default()), |document| document.value.clone());
+        change(&mut value).map_err(|fault| explain(path, fault))?;
+        let bytes = value.bytes();
+        if bytes > DOCUMENT_BYTES_MAX {
+            let kind = ErrorKind::TooLarge { actual: bytes, max: DOCUMENT_BYTES_MAX };
+            let what = format!("document of {path} would have {bytes} bytes, more than {DOCUMENT_BYTES_MAX}");
+            return Err(Error::new(kind, what).advise("spread it over several documents, or use a series"));
+        }
+        self.put(key::document(path.collection(), key), document, Some(Document::new(value, stamp)), stamp);
+        Ok(())
+    }
+
+    /// Puts `new` in the place of `old` and keeps the counts up.
+    fn put(&mut self, key: Key, old: Option<&Document>, new: Option<Document>, stamp: &Stamp) {
+        let zero = key.iter().position(|byte| *byte == 0).unwrap_or(key.len());
+        let (name, within) = (&key[..zero], &key[zero..]);
+        // OK because keys are made of texts: the collection's part is one.
+        let name = std::str::from_utf8(name).unwrap_or_default();
+        let known = self.tallies.get_key_value(name).map(|(name, tally)| (Arc::clone(name), *tally));
+        let (name, mut tally) = known.unwrap_or_else(|| (name.into(), Tally::default()));
+        if let Some(old) = old {
+            let (bytes, sum) = weigh(within, old);
+            tally.documents -= 1;
+            tally.bytes -= bytes;
+            tally.sum = tally.sum.wrapping_sub(sum);
+        }
+        if let Some(new) = &new {
+            let (bytes, sum) = weigh(within, new);
+            tally.documents += 1;
+            tally.bytes += bytes;
+            tally.sum = tally.sum.wrapping_add(sum);
+        }
+        tally.changed = stamp.position.lsn;
+        self.tallies.insert_mut(name, tally);
+        self.overlay.insert_mut(key, new.map_or(Slot::Gone, |new| Slot::Here(Arc::new(new))));
+    }
+
+    /// Whether there is anything that is not in the runs below.
+    pub(crate) fn has_delta(&self) -> bool {
+        !self.overlay.is_empty()
+    }
+
+    /// All that is not in the runs below, of a version without sealed overlays, as pairs of a run in order; the counts come first.
+    pub(crate) fn delta(&self) -> impl Iterator<Item = (Key, Vec<u8>)> + '_ {
+        let tallies = (Key::from(key::TALLIES), write_tallies(&self.tallies));
+        std::iter::once(tallies)
+            .chain(self.overlay.iter().map(|(key, slot)| (Arc::clone(key), slot.encode())))
+    }
+}
+
+fn slots_from(overlay: &Overlay, from: Vec<u8>) -> impl Iterator<Item = (Key, Slot)> + '_ {
+    overlay.range(Above(from)).map(|(key, slot)| (Arc::clone(key), slot.clone()))
+}
+
+/// All keys from one on.
+struct Above(Vec<u8>);
+
+impl RangeBounds<[u8]> for Above {
+    fn start_bound(&self) -> Bound<&[u8]> {
+        Bound::Included(&self.0)
+    }
+
+    fn end_bound(&self) -> Bound<&[u8]> {
+        Bound::Unbounded
+    }
+}
+
+/// What a document counts for: bytes of key and value as text, and its part of the sum.
+fn weigh(key: &[u8], document: &Document) -> (u64, u128) {
+    let bytes = key.len() as u64 + document.value.bytes();
+    (bytes, keyed_sum(key, &document.value))
+}
+
+fn not_a(path: &Path, found: &Value, wanted: &str) -> Error {
+    let what = format!("at {path} stands {}, not {wanted}", found.kind());
+    Error::new(ErrorKind::WrongType, what).advise("remove it first, or use another path")
+}
+
+/// Says what is in the way of a path.
+fn explain(path: &Path, fault: Fault) -> Error {
+    let way = |segments: usize| Path::of_segments(path.segments().iter().take(segments + 2).cloned());
+    match fault {
+        Fault::Scalar { segments, kind } => {
+            let what = format!("path {path} leads into {}, which holds {kind}", way(segments));
+            Error::new(ErrorKind::WrongType, what).advise("remove that value first, or use another path")
+        }
+        Fault::Index { segments, len } => {
+            let what =
+                format!("path {path} leads into {}, a list of {len}, where it names no index", way(segments));
+            Error::new(ErrorKind::Input, what).advise(format!("use an index up to {len}, or append"))
+        }
+    }
+}
+
+fn write_tallies(tallies: &RedBlackTreeMapSync<Arc<str>, Tally>) -> Vec<u8> {
+    let record: BTreeMap<&str, (u64, u64, String, u64)> = tallies
+        .iter()
+        .map(|(name, tally)| {
+            (&**name, (tally.documents, tally.bytes, format!("{:032x}", tally.sum), tally.changed.get()))
+        })
+        .collect();
+    // OK because texts and numbers always have a JSON text, and a vector takes all of it.
+    serde_json::to_vec(&record).unwrap_or_default()
+}
+
+fn read_tallies(bytes: &[u8]) -> Result<RedBlackTreeMapSync<Arc<str>, Tally>> {
+    let damage = || Error::new(ErrorKind::Damaged, "counts of the collections in a snapshot do not check");
+    let record: BTreeMap<String, (u64, u64, String, u64)> =
+        serde_json::from_slice(bytes).map_err(|_| damage())?;
+    record
+        .into_iter()
+        .map(|(name, (documents, bytes, sum, changed))| {
+            let sum = u128::from_str_radix(&sum, 16).map_err(|_| damage())?;
+            Ok((name.into(), Tally { documents, bytes, sum, changed: Lsn::new(changed) }))
+        })
+        .collect()
+}

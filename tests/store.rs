@@ -1,0 +1,164 @@
+//! The store as an application uses it: what was set is there, also after reopening and at every earlier moment.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
+
+use everlog::store::Value;
+use everlog::{ErrorKind, Store, When, path};
+use serde::{Deserialize, Serialize};
+
+fn scratch() -> (tempfile::TempDir, Store) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = Store::open(directory.path().join("store")).expect("opens");
+    (directory, store)
+}
+
+fn reopen(directory: &tempfile::TempDir, store: Store) -> Store {
+    store.close().expect("closes");
+    drop(store);
+    Store::open(directory.path().join("store")).expect("opens again")
+}
+
+#[test]
+fn what_was_set_is_there_after_a_clean_close_and_from_a_snapshot() {
+    let (directory, store) = scratch();
+    assert!(store.report().created);
+    store.set("settings.theme", "dark").unwrap();
+    store.set(path!("notes", "a.b/c", "title"), "Milk").unwrap();
+    store.set("settings.none", &None::<u8>).unwrap();
+    store.set("settings.wide", &u64::MAX).unwrap();
+    let check = |store: &Store| {
+        assert_eq!(store.get::<String>("settings.theme").unwrap().as_deref(), Some("dark"));
+        assert_eq!(store.get_value(r"notes.a\.b/c").unwrap().unwrap().to_string(), r#"{"title":"Milk"}"#);
+        assert_eq!(store.get_value("settings.none").unwrap(), Some(Value::Null));
+        assert_eq!(store.get::<u64>("settings.wide").unwrap(), Some(u64::MAX));
+        assert_eq!(store.keys("settings").unwrap(), ["none", "theme", "wide"]);
+        assert!(!store.contains("settings.missing").unwrap());
+        assert_eq!(store.view().collections(), ["notes", "settings"]);
+    };
+    check(&store);
+    let store = reopen(&directory, store);
+    check(&store);
+    store.snapshot().unwrap();
+    let store = reopen(&directory, store);
+    check(&store);
+    store.remove("settings.none").unwrap();
+    store.set("settings.theme", "light").unwrap();
+    store.snapshot().unwrap();
+    let store = reopen(&directory, store);
+    assert_eq!(store.keys("settings").unwrap(), ["theme", "wide"], "a removal hides what an older run has");
+    assert_eq!(store.get::<String>("settings.theme").unwrap().as_deref(), Some("light"));
+}
+
+#[test]
+fn an_equal_value_is_not_written_and_is_answered_with_a_durable_position() {
+    let (_directory, store) = scratch();
+    let first = store.set("a.b.c", &1).unwrap();
+    let again = store.set("a.b.c", &1).unwrap();
+    assert_eq!(again.position, first.position);
+    let ((), receipt) = store
+        .transaction(|tx| {
+            assert!(tx.set("a.b.c", &2)?);
+            assert!(!tx.set("a.b.c", &2)?);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(receipt.position.lsn.get(), 2);
+    assert_eq!(store.position(), receipt.position);
+    store.set("a.b.d", &1).unwrap();
+    assert_eq!(store.position().lsn.get(), 3);
+}
+
+#[test]
+fn a_transaction_that_fails_leaves_nothing_and_one_that_succeeds_all() {
+    let (_directory, store) = scratch();
+    store.set("account.a", &100).unwrap();
+    let error = store
+        .transaction(|tx| {
+            tx.increment("account.a", -60)?;
+            tx.increment("account.b", 60)?;
+            assert_eq!(tx.get::<i64>("account.b")?, Some(60), "sees its own changes");
+            tx.set("account.a.deeper", &1)
+        })
+        .expect_err("a scalar is in the way");
+    assert_eq!(error.kind(), &ErrorKind::WrongType);
+    assert!(error.what().contains("account.a"), "{error}");
+    assert_eq!(store.get::<i64>("account.a").unwrap(), Some(100));
+    assert!(!store.contains("account.b").unwrap());
+    let (left, receipt) = store.transaction(|tx| tx.increment("account.a", -60)).unwrap();
+    assert_eq!((left, receipt.position.lsn.get()), (40, 2));
+}
+
+#[test]
+fn every_earlier_moment_reads_as_it_was() {
+    let (_directory, store) = scratch();
+    let mut positions = Vec::new();
+    for number in 0..50 {
+        positions.push(store.set(path!("counters", number % 7), &number).unwrap().position);
+        if number == 20 {
+            store.snapshot().unwrap();
+        }
+    }
+    for (number, position) in positions.iter().enumerate() {
+        let view = store.at(*position).unwrap();
+        assert_eq!(view.position(), *position);
+        assert_eq!(view.get::<usize>(path!("counters", number % 7)).unwrap(), Some(number));
+        assert_eq!(view.keys("counters").unwrap().len(), (number + 1).min(7));
+    }
+    store.pin("before", positions[10], "").unwrap();
+    assert_eq!(store.at(When::pin("before")).unwrap().position(), positions[10]);
+}
+
+#[test]
+fn fields_that_a_type_does_not_know_survive_an_update() {
+    #[derive(Default, Serialize, Deserialize)]
+    struct Window {
+        width: u32,
+        #[serde(default)]
+        tags: Vec<String>,
+    }
+    let (_directory, store) = scratch();
+    store.set("settings.window", &serde_json::json!({"width": 1, "later": {"x": [1, 2]}})).unwrap();
+    let before = store.position();
+    store
+        .update("settings.window", |window: &mut Window| {
+            window.width = 2;
+            window.tags.push("new".to_owned());
+        })
+        .unwrap();
+    let value = store.get_value("settings.window").unwrap().unwrap();
+    assert_eq!(value.to_string(), r#"{"later":{"x":[1,2]},"tags":["new"],"width":2}"#);
+    assert_eq!(store.position().lsn.get(), before.lsn.get() + 2, "one record for each member that differs");
+}
+
+#[test]
+fn one_field_of_a_large_document_costs_one_field_in_the_log() {
+    let (directory, store) = scratch();
+    let large: serde_json::Map<String, serde_json::Value> = (0..2500)
+        .map(|n| (format!("entry{n}"), serde_json::json!({"text": "x".repeat(140), "n": n})))
+        .collect();
+    store.set("workflows.all", &large).unwrap();
+    assert!(store.view().bytes() > 400_000);
+    store.set("workflows.all.entry17.n", &18).unwrap();
+    let journal = everlog::Journal::options().read_only();
+    drop(journal);
+    let store = reopen(&directory, store);
+    assert_eq!(store.get::<u32>("workflows.all.entry17.n").unwrap(), Some(18));
+}
+
+#[test]
+fn calling_the_store_from_inside_its_own_transaction_is_an_error_and_no_deadlock() {
+    let (_directory, store) = scratch();
+    let error = store.transaction(|_| store.set("a.b", &1).map(|_| ())).expect_err("inside");
+    assert_eq!(error.kind(), &ErrorKind::Reentered);
+    store.set("a.b", &1).unwrap();
+}
+
+#[test]
+fn a_path_that_names_no_document_is_refused_and_nothing_is_written() {
+    let (_directory, store) = scratch();
+    for path in ["settings", "", "a..b"] {
+        let error = store.set(path, &1).expect_err(path);
+        assert_eq!(error.kind(), &ErrorKind::Input, "{path}");
+    }
+    assert_eq!(store.position().lsn.get(), 0);
+}
