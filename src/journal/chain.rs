@@ -11,6 +11,9 @@ use crate::segment::header::JournalId;
 use crate::segment::reader::SegmentFile;
 use crate::segment::slot::{Junction, Link, RollSeal};
 
+/// What to do about damage that no file can be restored for.
+pub(crate) const ADVICE: &str = "run everlog verify, then everlog salvage; nothing was changed";
+
 /// How the history enters a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -80,7 +83,7 @@ struct Found {
     /// Those of them whose header checks and names another journal or number.
     strangers: BTreeSet<u64>,
     segments: BTreeMap<u64, SegmentFile>,
-    links: Vec<(Epoch, u64, Link)>,
+    links: Vec<(Epoch, SegmentFile, Link)>,
     unborn: Vec<u64>,
     newest_number: u64,
 }
@@ -112,7 +115,8 @@ pub(crate) fn assemble(
         };
         stretches.push(Stretch { segment, origin, ending, first_lsn });
         if stretches.len() > found.segments.len() {
-            return Err(Error::damaged(name::segment(slot.first_segment), 0, "segments form a circle"));
+            let what = "segments form a circle";
+            return Err(Error::damaged(name::segment(slot.first_segment), 0, what).advise(ADVICE));
         }
         next = after;
     }
@@ -145,7 +149,7 @@ fn gather(medium: &dyn Medium, access: Access, id: JournalId) -> Result<Found> {
         match admit(medium, access, &file_name, number, id) {
             Ok(Some(segment)) => {
                 if let Some((epoch, link)) = segment.link()? {
-                    found.links.push((epoch, number, link));
+                    found.links.push((epoch, segment.clone(), link));
                 }
                 found.segments.insert(number, segment);
             }
@@ -233,23 +237,23 @@ pub(crate) fn is_zero_after_header(file: &dyn crate::medium::MediumFile, name: &
 /// Where the history goes after `segment`: a link beats a roll seal, the newest link beats the others.
 fn leave(found: &Found, segment: &SegmentFile) -> Result<(Ending, Option<(SegmentFile, Origin)>)> {
     let birth = segment.birth;
-    let mut linked: Option<(Epoch, u64, Link)> = None;
-    for (epoch, number, link) in &found.links {
+    let mut linked: Option<&(Epoch, SegmentFile, Link)> = None;
+    for candidate in &found.links {
+        let (epoch, next, link) = candidate;
         if link.predecessor != birth.number || link.predecessor_salt != birth.salt {
             continue;
         }
         match linked {
-            Some((best, _, _)) if best == *epoch => {
+            Some((best, _, _)) if best == epoch => {
                 let what = "two links of the same epoch continue the same segment";
-                return Err(Error::damaged(name::segment(*number), crate::segment::LINK_OFFSET, what));
+                return Err(Error::damaged(&next.name, crate::segment::LINK_OFFSET, what).advise(ADVICE));
             }
-            Some((best, _, _)) if best > *epoch => {}
-            _ => linked = Some((*epoch, *number, *link)),
+            Some((best, _, _)) if best > epoch => {}
+            _ => linked = Some(candidate),
         }
     }
-    if let Some((epoch, number, link)) = linked {
-        let next = found.segments.get(&number).cloned().ok_or_else(|| found.missing(number))?;
-        return Ok((Ending::Left(link.junction()), Some((next, Origin::Linked(epoch, link)))));
+    if let Some((epoch, next, link)) = linked {
+        return Ok((Ending::Left(link.junction()), Some((next.clone(), Origin::Linked(*epoch, *link)))));
     }
     let Some(seal) = segment.roll_seal()? else {
         return Ok((Ending::Open, None));

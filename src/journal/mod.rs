@@ -18,6 +18,8 @@ pub(crate) mod commit;
 pub(crate) mod compaction;
 mod create;
 pub(crate) mod cursor;
+#[cfg(all(test, feature = "sim", not(loom)))]
+mod forge;
 pub(crate) mod group;
 pub(crate) mod history;
 pub(crate) mod judge;
@@ -37,6 +39,11 @@ pub(crate) mod summary;
 mod tail;
 mod ticket;
 mod transaction;
+
+#[cfg(all(test, feature = "sim", not(loom)))]
+mod beside_tests;
+#[cfg(all(test, feature = "sim", not(loom)))]
+mod hostile_tests;
 
 pub use crate::segment::record::RecordKind;
 pub use compaction::{Compacted, Retention};

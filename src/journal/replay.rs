@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::chain::{Chain, Ending, Origin, Stretch};
+use crate::journal::chain::{ADVICE, Chain, Ending, Origin, Stretch};
 use crate::journal::judge::Evidence;
 use crate::journal::root::Slot;
 use crate::journal::summary::{Pins, Summary};
@@ -107,7 +107,8 @@ pub(crate) fn replay(chain: &Chain, slot: &Slot, base: Summary) -> Result<Replay
     };
     if walk.next_lsn > base_lsn.next() {
         let what = "records after the base are missing";
-        return Err(Error::damaged(&stretches[0].segment.name, start.offset, what).at_lsn(base_lsn.next()));
+        let error = Error::damaged(&stretches[0].segment.name, start.offset, what).at_lsn(base_lsn.next());
+        return Err(error.advise(ADVICE));
     }
     let mut damage = None;
     let mut last = (start, "", Survey::default());
@@ -208,10 +209,9 @@ impl Walk<'_> {
             self.open_records = 0;
         }
         self.open_records += u64::from(header.record_count);
-        self.summary.apply(header, reader.body()).map_err(|error| {
-            let file = stretch.segment.name.as_str();
-            if error.file().is_none() { error.in_file(file).at_offset(header.offset) } else { error }
-        })?;
+        let applied = self.summary.apply(header, reader.body());
+        let place = |error: Error| error.in_file(&stretch.segment.name).at_offset(header.offset);
+        applied.map_err(|error| place(error).advise(ADVICE))?;
         let whole = self.before_open.as_ref().map(|before| before.position().lsn);
         let whole_before = whole.unwrap_or(header.first_lsn.before());
         if !header.continues {
@@ -261,7 +261,7 @@ impl Walk<'_> {
             return Ok((place, what, Survey::default()));
         }
         let what = if what == "zeros" { "frames end too early" } else { what };
-        Err(reader.damage(what).at_lsn(self.next_lsn).advise("run everlog verify, then everlog salvage"))
+        Err(reader.damage(what).at_lsn(self.next_lsn).advise(ADVICE))
     }
 
     fn finish(mut self, tail: &Stretch, place: Place, stop: &'static str, survey: Survey) -> Replayed {
@@ -304,7 +304,7 @@ impl Walk<'_> {
 /// The error for a frame that the reader has passed already.
 fn passed(stretch: &Stretch, header: &FrameHeader, what: &str) -> Error {
     let error = Error::damaged(&stretch.segment.name, header.offset, what);
-    error.advise("run everlog verify, then everlog salvage")
+    error.advise(ADVICE)
 }
 
 /// The highest epoch that anything in the history or in the root has used.

@@ -42,7 +42,7 @@ pub struct Cut {
     pub file: String,
     /// Where the cut starts.
     pub offset: u64,
-    /// How many bytes, up to the last one that is not zero.
+    /// How many bytes, up to the last one that is not zero; of an unfinished transaction those in later segments too.
     pub bytes: u64,
     /// The number that the first lost record would have had.
     pub lsn: Lsn,
@@ -52,7 +52,7 @@ pub struct Cut {
     pub unfinished_records: u64,
     /// What stands at the cut.
     pub what: String,
-    /// Where the cut bytes are kept, if there were any.
+    /// Where the cut bytes are kept; what was in later segments lies beside it, named by its segment.
     pub kept_in: Option<String>,
 }
 
