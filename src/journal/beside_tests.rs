@@ -111,7 +111,7 @@ impl MediumFile for FlickerFile {
 /// One look, without the second one that an opening takes when the first was unlucky.
 fn look_once(medium: &dyn Medium) -> Result<(Verdict, u64)> {
     let root = RootFile::open(medium.open(ROOT, Access::Read).expect("there"))?;
-    let chain = chain::assemble(medium, Access::Read, root.identity.id, &root.slot)?;
+    let chain = chain::assemble(medium, Access::Read, root.identity.id, &root.slot, true)?;
     let replayed = replay::replay(&chain, &root.slot, super::Summary::default())?;
     assert_eq!(replayed.damage.map(|error| error.to_string()), None);
     Ok((judge(&replayed.evidence), replayed.records))
@@ -159,12 +159,12 @@ fn a_segment_that_vanishes_under_the_writer_is_not_taken_for_an_unused_one() {
     let (all, fewer) =
         (journal(slot(1), &[one.clone(), Sheet::new(2)]), journal(slot(1), std::slice::from_ref(&one)));
     let assemble =
-        |access| chain::assemble(&Flicker::new(&all, &fewer, 1), access, super::forge::ID, &slot(1));
+        |access| chain::assemble(&Flicker::new(&all, &fewer, 1), access, super::forge::ID, &slot(1), true);
     assert_eq!(assemble(Access::Read).expect("a reader goes on").newest_number, 2);
     assert_eq!(assemble(Access::Write).expect_err("refused").kind(), &ErrorKind::Missing);
     let denied = journal(slot(1), &[one]);
     denied.deny(&name::segment(1));
-    let refused = chain::assemble(&denied, Access::Read, super::forge::ID, &slot(1));
+    let refused = chain::assemble(&denied, Access::Read, super::forge::ID, &slot(1), true);
     assert_eq!(refused.expect_err("denied").kind(), &ErrorKind::Denied);
     assert_eq!(events(&open(&fewer).expect("opens")), [1]);
 }
