@@ -27,7 +27,9 @@
 
 mod base;
 mod cache;
+mod diff;
 mod document;
+mod history;
 mod key;
 mod maker;
 mod op;
@@ -55,6 +57,8 @@ use crate::state::when::resolve;
 use crate::state::{Meta, TransactionError, When};
 use crate::store::order::Order;
 
+pub use diff::{Diff, PathChange};
+pub use history::{Changed, History};
 pub use options::StoreOptions;
 pub use path::{IntoPath, Path, SEGMENT_BYTES_MAX};
 pub use transaction::Tx;
