@@ -298,13 +298,13 @@ impl Order {
         Ok(())
     }
 
-    /// Puts the overlay of the pending version aside; returns its number and the position up to which it goes.
-    pub(super) fn seal(&self) -> Result<(u64, Position)> {
+    /// Puts the overlay of the pending version aside; returns its number and the version as it is now.
+    pub(super) fn seal(&self) -> Result<(u64, Version)> {
         let mut pending = self.lock_pending()?;
         pending.sealed += 1;
         let number = pending.sealed;
         pending.version.seal(number);
-        Ok((number, pending.version.position))
+        Ok((number, pending.version.clone()))
     }
 
     /// Puts the runs of a snapshot below all versions, in place of what was sealed under `number` and before.
