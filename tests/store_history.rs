@@ -232,3 +232,70 @@ fn times_are_labels_and_positions_the_order() {
     assert!(first.time > Timestamp::ZERO && first.position < second.position);
     assert_eq!(store.at(first.time).unwrap().get("a.n").unwrap(), Some(2), "as of a time is all of it");
 }
+
+/// T27, E45: restore points newest first, in pages that new commits do not move.
+#[test]
+fn the_timeline_pages_through_all_commits_newest_first_and_stays_put_under_new_ones() {
+    let store = store();
+    for number in 0..2500 {
+        let actor = store.with_meta(Meta::new().actor(format!("actor {number}")).cause("test"));
+        let actor = actor.with_durability(everlog::Durability::Buffered);
+        actor
+            .transaction(|tx| {
+                tx.label(&format!("label {number}"))?;
+                tx.set(path!("a", number % 2, "n"), &number)?;
+                tx.set(path!("b", number), &number)
+            })
+            .unwrap();
+    }
+    store.wait(store.position()).unwrap();
+    store.pin("kept", When::now(), "").unwrap();
+    let (mut cursor, mut seen) = (None, 0);
+    loop {
+        let page = store.timeline().page(70, cursor.as_deref()).unwrap();
+        for point in &page.points {
+            let number = 2499 - seen;
+            assert_eq!(point.label.as_deref(), Some(format!("label {number}").as_str()));
+            assert_eq!(point.actor(), Some(format!("actor {number}").as_str()));
+            assert_eq!((point.cause(), point.changes), (Some("test"), 2));
+            assert_eq!(point.paths, [path!("a", number % 2, "n"), path!("b", number)]);
+            seen += 1;
+        }
+        assert_eq!(page.points.len(), if page.next.is_some() { 70 } else { 2500 % 70 });
+        if seen == 210 {
+            store.set("later.x", &1).unwrap();
+            let view = store.at(page.points[69].position).unwrap();
+            assert_eq!(view.get::<u32>(path!("b", 2290)).unwrap(), Some(2290), "is the state after it");
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, 2500);
+    let under = store.timeline().under("a.1.n").unwrap().page(3, None).unwrap();
+    let labels: Vec<_> = under.points.iter().map(|point| point.label.clone().unwrap()).collect();
+    assert_eq!(labels, ["label 2499", "label 2497", "label 2495"]);
+    assert_eq!(under.points[0].paths, [path!("a", 1, "n")], "only what was asked for");
+    assert!(store.timeline().under("c").unwrap().page(3, None).unwrap().points.is_empty());
+}
+
+#[test]
+fn a_cursor_of_another_store_or_a_broken_one_is_refused_and_a_pinned_moment_is_told() {
+    let (store, other) = (store(), store());
+    for number in 0..3 {
+        store.set("a.n", &number).unwrap();
+        other.set("a.n", &number).unwrap();
+    }
+    store.pin("before the update", store.position(), "").unwrap();
+    let page = store.timeline().page(2, None).unwrap();
+    assert_eq!(page.points[0].pins, ["before the update"]);
+    let cursor = page.next.unwrap();
+    assert_eq!(store.timeline().page(2, Some(&cursor)).unwrap().points.len(), 1);
+    let error = other.timeline().page(2, Some(&cursor)).expect_err("of another store");
+    assert_eq!(error.kind(), &ErrorKind::Input);
+    for broken in ["", "x", &cursor[1..], &cursor.replace('0', "1"), "ääääääääääääääääääääääää"] {
+        let error = store.timeline().page(2, Some(broken)).expect_err(broken);
+        assert_eq!(error.kind(), &ErrorKind::Input);
+    }
+}
