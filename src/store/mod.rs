@@ -40,6 +40,7 @@ mod replay;
 mod rollback;
 mod timeline;
 mod transaction;
+mod undo;
 mod upkeep;
 mod value;
 mod version;
@@ -66,6 +67,7 @@ pub use path::{IntoPath, Path, SEGMENT_BYTES_MAX};
 pub use rollback::RollbackPreview;
 pub use timeline::{RestorePoint, Timeline, TimelinePage};
 pub use transaction::Tx;
+pub use undo::UndoScope;
 pub use value::{Array, DEPTH_MAX, Object, Value};
 pub use view::{Entry, View};
 

@@ -27,6 +27,7 @@ use crate::store::diff::Scope;
 use crate::store::op::OP_VERSION;
 use crate::store::replay;
 use crate::store::transaction::{Draft, Tx};
+use crate::store::undo::Scopes;
 use crate::store::version::{Effect, Version};
 
 /// What all clones of a store share.
@@ -44,6 +45,7 @@ pub(crate) struct Order {
     place: Option<Place>,
     /// What a rollback leaves alone.
     pub(super) kept: Scope,
+    pub(super) undo: Scopes,
     /// Held while a snapshot is made.
     pub(super) upkeep: Mutex<()>,
     /// For the thread that makes a snapshot beside the commits.
@@ -100,6 +102,7 @@ impl Order {
             first_waiting: AtomicU64::new(u64::MAX),
             place,
             kept,
+            undo: Scopes::default(),
             upkeep: Mutex::new(()),
             me: me.clone(),
         }))
