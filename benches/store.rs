@@ -17,7 +17,10 @@ use paired::scratch;
 fn large() -> serde_json::Value {
     let member = |n: usize| {
         let text = format!("{n:0>100}");
-        (format!("entry{n:04}"), serde_json::json!({ "title": text, "done": false, "tags": ["a", "b"], "n": n }))
+        (
+            format!("entry{n:04}"),
+            serde_json::json!({ "title": text, "done": false, "tags": ["a", "b"], "n": n }),
+        )
     };
     serde_json::Value::Object((0..2500).map(member).collect())
 }
@@ -88,8 +91,11 @@ fn fill(path: &Path) {
             .transaction(|tx| {
                 (0..1000).try_for_each(|n| {
                     let id = batch * 1000 + n;
-                    tx.set(path!("documents", format!("{id:08}")), &serde_json::json!({ "id": id, "text": text }))
-                        .map(drop)
+                    tx.set(
+                        path!("documents", format!("{id:08}")),
+                        &serde_json::json!({ "id": id, "text": text }),
+                    )
+                    .map(drop)
                 })
             })
             .expect("sets");
