@@ -27,7 +27,9 @@
 
 mod base;
 mod cache;
+mod diff;
 mod document;
+mod history;
 mod key;
 mod maker;
 mod op;
@@ -35,7 +37,10 @@ mod options;
 mod order;
 mod path;
 mod replay;
+mod rollback;
+mod timeline;
 mod transaction;
+mod undo;
 mod upkeep;
 mod value;
 mod version;
@@ -55,9 +60,14 @@ use crate::state::when::resolve;
 use crate::state::{Meta, TransactionError, When};
 use crate::store::order::Order;
 
+pub use diff::{Diff, PathChange};
+pub use history::{Changed, History};
 pub use options::StoreOptions;
 pub use path::{IntoPath, Path, SEGMENT_BYTES_MAX};
+pub use rollback::RollbackPreview;
+pub use timeline::{RestorePoint, Timeline, TimelinePage};
 pub use transaction::Tx;
+pub use undo::UndoScope;
 pub use value::{Array, DEPTH_MAX, Object, Value};
 pub use view::{Entry, View};
 

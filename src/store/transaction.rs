@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::position::Position;
+use crate::position::{Lsn, Position};
 use crate::state::Meta;
 use crate::store::op::Op;
 use crate::store::order::{Committed, stamp_at};
@@ -77,6 +77,27 @@ pub struct Tx<'a> {
 impl<'a> Tx<'a> {
     pub(crate) fn new(draft: &'a mut Draft) -> Tx<'a> {
         Tx { draft }
+    }
+
+    /// Takes in a change as it is to be logged; tells whether it changes anything.
+    pub(crate) fn apply(&mut self, op: Op) -> Result<bool> {
+        self.draft.apply(op)
+    }
+
+    /// The state as the transaction sees it.
+    pub(crate) fn version(&self) -> &Version {
+        &self.draft.version
+    }
+
+    /// What it did so far, each with the position of its record.
+    pub(crate) fn effects(&self) -> &[(Position, Effect)] {
+        &self.draft.effects
+    }
+
+    /// The changes so far, each with the number of its record.
+    pub(crate) fn numbered_ops(&self) -> impl Iterator<Item = (Lsn, &Op)> {
+        let first = self.draft.start.lsn;
+        self.draft.ops.iter().enumerate().map(move |(place, op)| (first.plus(place as u64), op))
     }
 
     /// The value at `path` as a `T`, if there is one.
