@@ -43,6 +43,8 @@ pub(crate) struct Effect {
     pub(crate) path: Path,
     pub(crate) old: Option<Value>,
     pub(crate) new: Option<Value>,
+    /// The path is that of a series, and the values are those of one entry of it.
+    pub(crate) in_series: bool,
 }
 
 /// What is newer than the runs below.
@@ -204,7 +206,7 @@ impl Version {
         }
         let old = old.cloned();
         self.edit(path, document.as_deref(), stamp, |value| value.set_at(path.inner(), new.clone()))?;
-        Ok(Some(Effect { path: path.clone(), old, new: Some(new.clone()) }))
+        Ok(Some(Effect { path: path.clone(), old, new: Some(new.clone()), in_series: false }))
     }
 
     fn append(
@@ -227,7 +229,7 @@ impl Version {
         }
         let new = Value::Array(list);
         self.edit(path, document.as_deref(), stamp, |value| value.set_at(path.inner(), new.clone()))?;
-        Ok(Some(Effect { path: path.clone(), old, new: Some(new) }))
+        Ok(Some(Effect { path: path.clone(), old, new: Some(new), in_series: false }))
     }
 
     fn remove(&mut self, path: &Path, stamp: &Stamp) -> Result<Option<Effect>> {
@@ -239,14 +241,19 @@ impl Version {
                 None,
                 stamp,
             );
-            return Ok(Some(Effect { path: path.clone(), old: Some(document.value.clone()), new: None }));
+            return Ok(Some(Effect {
+                path: path.clone(),
+                old: Some(document.value.clone()),
+                new: None,
+                in_series: false,
+            }));
         }
         let Some(old) = document.value.at(path.inner()).cloned() else { return Ok(None) };
         self.edit(path, Some(&document), stamp, |value| {
             value.remove_at(path.inner());
             Ok(())
         })?;
-        Ok(Some(Effect { path: path.clone(), old: Some(old), new: None }))
+        Ok(Some(Effect { path: path.clone(), old: Some(old), new: None, in_series: false }))
     }
 
     fn clear(&mut self, path: &Path, stamp: &Stamp) -> Result<Vec<Effect>> {
@@ -255,7 +262,12 @@ impl Version {
         let mut effects = Vec::with_capacity(all.len());
         for (bytes, document) in all {
             if let Some(key::Named::Document { key, .. }) = key::read(&bytes) {
-                effects.push(Effect { path: path.join(key), old: Some(document.value.clone()), new: None });
+                effects.push(Effect {
+                    path: path.join(key),
+                    old: Some(document.value.clone()),
+                    new: None,
+                    in_series: false,
+                });
             }
             self.put(bytes, Some(&document), None, stamp);
         }
@@ -265,7 +277,7 @@ impl Version {
     fn push(&mut self, path: &Path, time: Timestamp, value: &Value, stamp: &Stamp) -> Result<Effect> {
         let key = key::entry(path.collection(), path.key().unwrap_or_default(), time, stamp.position.lsn);
         self.put(key, None, Some(Document::new(value.clone(), stamp)), stamp);
-        Ok(Effect { path: path.clone(), old: None, new: Some(value.clone()) })
+        Ok(Effect { path: path.clone(), old: None, new: Some(value.clone()), in_series: true })
     }
 
     fn cut(&mut self, path: &Path, time: Timestamp, lsn: Lsn, stamp: &Stamp) -> Result<Vec<Effect>> {
@@ -277,7 +289,12 @@ impl Version {
             .collect::<Result<_>>()?;
         let mut effects = Vec::with_capacity(due.len());
         for (key, document) in due {
-            effects.push(Effect { path: path.clone(), old: Some(document.value.clone()), new: None });
+            effects.push(Effect {
+                path: path.clone(),
+                old: Some(document.value.clone()),
+                new: None,
+                in_series: true,
+            });
             self.put(key, Some(&document), None, stamp);
         }
         Ok(effects)
