@@ -17,6 +17,8 @@ pub(crate) mod chain;
 pub(crate) mod commit;
 pub(crate) mod compaction;
 mod create;
+#[cfg(feature = "store")]
+pub(crate) mod fork;
 pub(crate) mod cursor;
 #[cfg(all(test, feature = "sim", not(loom)))]
 mod forge;

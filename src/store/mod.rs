@@ -29,6 +29,7 @@ mod base;
 mod cache;
 mod diff;
 mod document;
+mod fork;
 mod history;
 mod key;
 mod maker;
