@@ -91,11 +91,9 @@ fn a_directory_with_anything_in_it_is_refused_and_left_as_it_was() {
     let foreign = directory.path().join("foreign");
     std::fs::create_dir(&foreign).unwrap();
     std::fs::write(foreign.join("letter.txt"), "dear").unwrap();
-    for (name, kind) in [
-        ("store", ErrorKind::Conflict),
-        ("other", ErrorKind::Conflict),
-        ("foreign", ErrorKind::NotAJournal),
-    ] {
+    for (name, kind) in
+        [("store", ErrorKind::Conflict), ("other", ErrorKind::Conflict), ("foreign", ErrorKind::NotAJournal)]
+    {
         let error = store.fork(position, directory.path().join(name)).expect_err(name);
         assert_eq!(error.kind(), &kind, "{name}: {error}");
     }

@@ -17,11 +17,11 @@ pub(crate) mod chain;
 pub(crate) mod commit;
 pub(crate) mod compaction;
 mod create;
-#[cfg(feature = "store")]
-pub(crate) mod fork;
 pub(crate) mod cursor;
 #[cfg(all(test, feature = "sim", not(loom)))]
 mod forge;
+#[cfg(feature = "store")]
+pub(crate) mod fork;
 pub(crate) mod group;
 pub(crate) mod history;
 pub(crate) mod judge;
