@@ -31,8 +31,12 @@ mod diff;
 mod document;
 mod fork;
 mod history;
+mod condition;
+mod feed;
+mod follow;
 mod key;
 mod maker;
+mod once;
 mod op;
 mod options;
 mod order;
@@ -40,12 +44,16 @@ mod path;
 mod replay;
 mod rollback;
 mod timeline;
+mod status;
+mod submit;
+mod subscription;
 mod transaction;
 mod undo;
 mod upkeep;
 mod value;
 mod version;
 mod view;
+mod watch;
 
 use std::sync::Arc;
 
@@ -67,10 +75,16 @@ pub use options::StoreOptions;
 pub use path::{IntoPath, Path, SEGMENT_BYTES_MAX};
 pub use rollback::RollbackPreview;
 pub use timeline::{RestorePoint, Timeline, TimelinePage};
+pub use condition::Expected;
+pub use once::{ONCE_AGE, ONCE_KEYS_KEPT, ONCE_KEYS_MAX, Once};
+pub use status::{Saving, StatusChanges};
+pub use submit::StoreTicket;
+pub use subscription::{Delivered, StoreSubscription, Touched};
 pub use transaction::Tx;
 pub use undo::UndoScope;
 pub use value::{Array, DEPTH_MAX, Object, Value};
 pub use view::{Entry, View};
+pub use watch::{WATCH_WAITING_MAX, Watch, WatchItem};
 
 /// JSON documents in one directory, by path. Cheap to clone; all clones are one store.
 #[derive(Clone)]
