@@ -34,6 +34,7 @@ mod feed;
 mod follow;
 #[cfg(feature = "sim")]
 pub(crate) mod fuzzing;
+mod fork;
 mod history;
 mod key;
 mod maker;
