@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::position::Position;
 use crate::store::Store;
 use crate::store::feed::{Ear, Found, Pipe, WAIT};
@@ -312,7 +312,7 @@ impl Watch {
         }
     }
 
-    fn fail(&mut self, error: crate::error::Error) -> Option<Result<WatchItem>> {
+    fn fail(&mut self, error: Error) -> Option<Result<WatchItem>> {
         self.ended = true;
         self.due.clear();
         Some(Err(error))
@@ -422,6 +422,10 @@ impl Store {
 
     fn watch_bounded(&self, prefix: Path, waiting_max: usize) -> Result<Watch> {
         self.order.outside()?;
+        if !prefix.segments().is_empty() && !key::is_users(prefix.collection()) {
+            let what = format!("{prefix} is of the store itself, and not to be watched");
+            return Err(Error::new(ErrorKind::Input, what));
+        }
         let backlog = Backlog {
             prefix: prefix.clone(),
             waiting: VecDeque::new(),
