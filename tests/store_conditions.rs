@@ -272,7 +272,8 @@ fn of_many_threads_with_the_same_keys_each_key_happens_once() {
         let threads: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
-                    let once = |n: usize| store.transaction_once(&format!("key {n}"), |tx| tx.increment("a.n", 1));
+                    let once =
+                        |n: usize| store.transaction_once(&format!("key {n}"), |tx| tx.increment("a.n", 1));
                     (0..30).filter(|n| !once(*n).expect("commits").repeated).count()
                 })
             })

@@ -171,7 +171,7 @@ impl Tx<'_> {
     pub fn at_most_once_per(&mut self, key: &str, interval: Duration) -> Result<()> {
         let path = own_path("at:", key)?;
         let now = self.draft.time();
-        if let Some(document) = self.draft.version().document(&path)?
+        if let Some(document) = self.version().document(&path)?
             && now.since(document.time) < interval
         {
             let (last, next) = (document.time, document.time.plus(interval));
@@ -185,7 +185,7 @@ impl Tx<'_> {
     /// Lets keys of [`Tx::at_most_once_per`] go whose interval is over: two of those behind `path`, so that a few more
     /// keys than are alive stay.
     fn forget_past(&mut self, path: &Path) -> Result<()> {
-        let (now, version) = (self.draft.time(), self.draft.version());
+        let (now, version) = (self.draft.time(), self.version());
         let prefix = key::document(key::SYSTEM, "at:").to_vec();
         let here = key::document(key::SYSTEM, path.key().unwrap_or_default());
         let behind = version.range_from(&prefix, [&here[..], &[0]].concat());
@@ -289,7 +289,7 @@ impl Order {
             }
         }
         for (position, effect) in waiting.iter().flat_map(|committed| &committed.effects) {
-            match bears(prefix, &effect.path, effect.in_series, effect.new.is_none()) {
+            match bears(prefix, &effect.path, effect.entry.is_some(), effect.new.is_none()) {
                 Bears::Surely if position.lsn > since.lsn => return Ok(Some(position.lsn)),
                 found => perhaps |= found != Bears::No,
             }
@@ -334,7 +334,9 @@ fn bears_of(prefix: &Path, op: &Op) -> Bears {
     match op {
         Op::Set { path, .. } | Op::Append { path, .. } => bears(prefix, path, false, false),
         Op::Remove { path } => bears(prefix, path, false, true),
-        Op::Push { path, .. } | Op::Cut { path, .. } => bears(prefix, path, true, false),
+        Op::Push { path, .. } | Op::Cut { path, .. } | Op::Entry { path, .. } => {
+            bears(prefix, path, true, false)
+        }
         Op::Note { .. } => Bears::No,
     }
 }

@@ -24,11 +24,13 @@ use crate::state::inside::{self, Inside};
 use crate::state::registry::Place;
 use crate::state::{Meta, Stamp};
 use crate::store::base::Base;
+use crate::store::diff::Scope;
 use crate::store::feed::Feeds;
 use crate::store::follow::Follower;
 use crate::store::op::OP_VERSION;
 use crate::store::replay;
 use crate::store::transaction::{Draft, Tx};
+use crate::store::undo::Scopes;
 use crate::store::version::{Effect, Version};
 
 /// What all clones of a store share.
@@ -44,6 +46,9 @@ pub(crate) struct Order {
     /// The end of the first commit in the queue, for readers that look without a lock; `u64::MAX` if there is none.
     first_waiting: AtomicU64,
     place: Option<Place>,
+    /// What a rollback leaves alone.
+    pub(super) kept: Scope,
+    pub(super) undo: Scopes,
     /// Held while a snapshot is made.
     pub(super) upkeep: Mutex<()>,
     /// For the threads that work beside the commits.
@@ -104,7 +109,7 @@ impl Standing {
 
 impl Order {
     /// Folds the log of an opened journal.
-    pub(crate) fn new(journal: Journal, place: Option<Place>) -> Result<Arc<Order>> {
+    pub(crate) fn new(journal: Journal, place: Option<Place>, kept: Scope) -> Result<Arc<Order>> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 32);
         let version = replay::fold_to(&journal, journal.durable_lsn())?;
         let epoch = journal.writer_core().map_or(Epoch::ZERO, |core| core.sink().epoch());
@@ -117,6 +122,8 @@ impl Order {
             published: ArcSwap::from_pointee(version),
             first_waiting: AtomicU64::new(u64::MAX),
             place,
+            kept,
+            undo: Scopes::default(),
             upkeep: Mutex::new(()),
             me: me.clone(),
         }))
@@ -363,13 +370,13 @@ impl Order {
         Ok(())
     }
 
-    /// Puts the overlay of the pending version aside; returns its number and the position up to which it goes.
-    pub(super) fn seal(&self) -> Result<(u64, Position)> {
+    /// Puts the overlay of the pending version aside; returns its number and the version as it is now.
+    pub(super) fn seal(&self) -> Result<(u64, Version)> {
         let mut pending = self.lock_pending()?;
         pending.sealed += 1;
         let number = pending.sealed;
         pending.version.seal(number);
-        Ok((number, pending.version.position))
+        Ok((number, pending.version.clone()))
     }
 
     /// Puts the runs of a snapshot below all versions, in place of what was sealed under `number` and before.

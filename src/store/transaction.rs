@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::transaction::pin_payload;
-use crate::position::Position;
+use crate::position::{Lsn, Position};
 use crate::state::Meta;
 use crate::store::op::Op;
 use crate::store::order::{Committed, Order, stamp_at};
@@ -56,11 +56,6 @@ impl Draft {
     /// What the changes are decided on.
     pub(crate) fn base(&self) -> &Version {
         &self.base
-    }
-
-    /// What the changes lead to so far.
-    pub(crate) fn version(&self) -> &Version {
-        &self.version
     }
 
     /// Puts a pin before the changes, of which there are none yet.
@@ -132,6 +127,22 @@ impl<'a> Tx<'a> {
     /// Takes in a change as it is to be logged; tells whether it changes anything.
     pub(crate) fn apply(&mut self, op: Op) -> Result<bool> {
         self.draft.apply(op)
+    }
+
+    /// The state as the transaction sees it.
+    pub(crate) fn version(&self) -> &Version {
+        &self.draft.version
+    }
+
+    /// What it did so far, each with the position of its record.
+    pub(crate) fn effects(&self) -> &[(Position, Effect)] {
+        &self.draft.effects
+    }
+
+    /// The changes so far, each with the number of its record.
+    pub(crate) fn numbered_ops(&self) -> impl Iterator<Item = (Lsn, &Op)> {
+        let first = self.draft.start.lsn.plus(u64::from(self.draft.pin.is_some()));
+        self.draft.ops.iter().enumerate().map(move |(place, op)| (first.plus(place as u64), op))
     }
 
     /// The value at `path` as a `T`, if there is one.

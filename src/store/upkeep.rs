@@ -21,7 +21,7 @@ impl Order {
         let _alone = self.upkeep.lock();
         let journal = &self.journal;
         let (number, sealed) = self.seal()?;
-        journal.writer_core()?.wait_durable(sealed.lsn)?;
+        journal.writer_core()?.wait_durable(sealed.position.lsn)?;
         let position = with_maker(journal, |maker| journal.make_snapshot(maker))?;
         let list = journal.base_at(position.lsn, &accepts)?.list;
         let Some(list) = list.filter(|list| list.position == position) else { return Ok(position) };
@@ -29,8 +29,7 @@ impl Order {
         let made = Version::of_base(Arc::clone(&base), position, list.time)?;
         self.publish()?;
         self.compare(made, &self.view())?;
-        let published = self.view();
-        base.warm(published.base(), published.sealed(number));
+        base.warm(sealed.base(), sealed.sealed(number));
         self.settle_on(number, &base)?;
         Ok(position)
     }

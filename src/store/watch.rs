@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::position::Position;
+use crate::position::{Lsn, Position};
 use crate::store::Store;
 use crate::store::feed::{Ear, Found, Pipe, WAIT};
 use crate::store::key::{self, Named};
@@ -135,14 +135,16 @@ pub(crate) struct Place {
 /// inside another; of series each entry.
 pub(crate) fn changed_under(prefix: &Path, before: &Version, committed: &Committed) -> Result<Vec<Place>> {
     let after = &committed.version;
-    let mut entries = Vec::new();
+    let mut entries: BTreeMap<(Path, (Timestamp, Lsn)), Place> = BTreeMap::new();
     let mut touched: BTreeMap<Path, Position> = BTreeMap::new();
     for (position, effect) in &committed.effects {
         let position = *position;
-        if effect.in_series {
+        if let Some(entry) = effect.entry {
             if key::is_users(effect.path.collection()) && prefix.is_prefix_of(&effect.path) {
                 let Effect { path, old, new, .. } = effect.clone();
-                entries.push(Place { path, old, new, position });
+                let first = || Place { path: path.clone(), old, new: None, position };
+                let place = entries.entry((path.clone(), entry)).or_insert_with(first);
+                (place.new, place.position) = (new, position);
             }
             continue;
         }
@@ -165,8 +167,8 @@ pub(crate) fn changed_under(prefix: &Path, before: &Version, committed: &Committ
         let (old, new) = (before.value(&path)?, after.value(&path)?);
         places.push(Place { path, old, new, position });
     }
+    places.extend(entries.into_values());
     places.retain(|place| place.old != place.new);
-    places.extend(entries);
     Ok(places)
 }
 
