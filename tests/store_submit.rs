@@ -194,12 +194,13 @@ fn without_the_changes_there_is_no_pin_and_without_changes_only_the_pin() {
 
 #[test]
 fn pins_tickets_commits_and_compaction_of_many_threads_leave_what_each_was_told() {
-    let store = threads(&Sim::new(9));
+    let options = StoreOptions::new().journal(|journal| journal.segment_bytes(16 << 10, 16 << 10));
+    let store = options.open_on(Arc::new(Sim::new(9))).expect("opens");
     std::thread::scope(|scope| {
         for thread in 0..3 {
             let store = &store;
             scope.spawn(move || {
-                for n in 0..40 {
+                for n in 0..200 {
                     let counter = path!("counters", thread);
                     match n % 4 {
                         0 => drop(store.pin_before(&format!("{thread}"), |tx| tx.increment(&counter, 1))),
@@ -207,8 +208,8 @@ fn pins_tickets_commits_and_compaction_of_many_threads_leave_what_each_was_told(
                         2 => drop(store.pin(&format!("other {thread}"), When::now(), "")),
                         _ => drop(store.increment(&counter, 1)),
                     }
-                    if n % 10 == 9 {
-                        store.compact(&Retention::forever().age(Duration::ZERO)).expect("compacts");
+                    if n % 50 == 49 {
+                        store.compact(&Retention::forever().bytes(40_000)).expect("compacts");
                     }
                 }
             });
@@ -217,9 +218,9 @@ fn pins_tickets_commits_and_compaction_of_many_threads_leave_what_each_was_told(
     for thread in 0..3 {
         let (_, receipt) = store.transaction(|tx| tx.increment(path!("counters", thread), 0)).unwrap();
         store.wait(receipt.position).unwrap();
-        assert_eq!(store.get::<u64>(path!("counters", thread)).unwrap(), Some(30));
+        assert_eq!(store.get::<u64>(path!("counters", thread)).unwrap(), Some(150));
         let pinned = store.at(When::pin(format!("{thread}"))).unwrap();
-        assert_eq!(pinned.get::<u64>(path!("counters", thread)).unwrap(), Some(27));
+        assert_eq!(pinned.get::<u64>(path!("counters", thread)).unwrap(), Some(147));
     }
     let buffered = store.with_durability(Durability::Buffered);
     buffered.set("a.b", &1).unwrap();

@@ -16,7 +16,9 @@ const NOW: Duration = Duration::ZERO;
 const SOON: Duration = Duration::from_secs(20);
 
 fn inline(sim: &Sim) -> Store {
-    StoreOptions::new().background(Background::Inline).open_on(Arc::new(sim.clone())).expect("opens")
+    let options = StoreOptions::new().background(Background::Inline);
+    let options = options.journal(|journal| journal.segment_bytes(16 << 10, 16 << 10));
+    options.open_on(Arc::new(sim.clone())).expect("opens")
 }
 
 fn next(feed: &mut StoreSubscription) -> Delivered {
@@ -197,12 +199,14 @@ fn a_position_that_was_compacted_away_or_cut_is_an_error_that_says_how_to_go_on(
     let error = store.subscribe_at("one", lost).expect_err("cut");
     assert_eq!(error.kind(), &ErrorKind::Diverged { common });
     store.subscribe_at("one", common).unwrap();
-    for n in 0..3 {
-        store.set("a.b", &n).unwrap();
-        store.snapshot().unwrap();
+    for n in 0..400 {
+        store.set("a.b", &format!("{n:0100}")).unwrap();
     }
-    store.compact(&Retention::forever().age(Duration::ZERO)).unwrap();
+    let mut late = store.subscribe("one").unwrap();
+    store.compact(&Retention::forever().bytes(40_000)).unwrap();
     assert!(store.horizon().lsn > common.lsn);
+    let error = late.next_timeout(NOW).expect("one").expect_err("compaction passed by");
+    assert!(matches!(error.kind(), ErrorKind::BeforeHorizon { .. }), "{error}");
     let error = store.subscribe("one").expect_err("compacted away");
     assert!(matches!(error.kind(), ErrorKind::BeforeHorizon { .. }));
     assert!(error.next().is_some_and(|next| next.contains("subscribe_at")), "{error}");
