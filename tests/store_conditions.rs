@@ -269,6 +269,9 @@ fn a_transaction_with_a_key_happens_once_and_answers_as_it_did_the_first_time() 
     let other = store.transaction_once::<u64>("order 17", |_| Ok(1));
     assert_eq!(kind(other), ErrorKind::WrongType);
     assert_eq!(store.view().collections(), ["balance", "orders"]);
+    for refused in [store.remove("$everlog"), store.set("$everlog.keys", &1), store.merge("$own.x", &1)] {
+        assert_eq!(kind(refused), ErrorKind::Input, "that is the store's own");
+    }
 }
 
 /// C10: of many who ask at once, one does it.

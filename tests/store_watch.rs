@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
@@ -223,6 +224,76 @@ fn nothing_is_left_out_or_told_twice_however_many_write() {
             .collect();
         writers.into_iter().for_each(|writer| writer.join().expect("no panic"));
         watchers.into_iter().for_each(|watcher| watcher.join().expect("no panic"));
+    });
+}
+
+/// C34, J5: the same on a disk that is full now and then, beside snapshots, with tickets that nobody waits for.
+#[test]
+fn watchers_and_readers_agree_however_often_the_disk_is_full() {
+    let sim = Sim::new(12);
+    let store = threads(&sim);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watch = store.watch_with("counters", usize::MAX).unwrap();
+        let watcher = scope.spawn(move || {
+            let mut seen: BTreeMap<String, i64> = BTreeMap::new();
+            for item in watch {
+                if let WatchItem::Changed { path, old, new, .. } = item.expect("reads") {
+                    let value = |value: Option<Value>| value.and_then(|value| value.as_i64());
+                    let new = value(new).expect("a number");
+                    assert_eq!(
+                        value(old),
+                        seen.insert(path.to_string(), new),
+                        "{path}: none twice, none left out"
+                    );
+                }
+            }
+            seen
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                sim.capacity(Some(0));
+                std::thread::sleep(Duration::from_millis(2));
+                sim.capacity(None);
+                std::thread::sleep(Duration::from_millis(2));
+                let _full = store.snapshot();
+            }
+        });
+        let writers: Vec<_> = (0..3)
+            .map(|thread| {
+                let store = &store;
+                scope.spawn(move || {
+                    let text = "x".repeat(2_000);
+                    for n in 0..150 {
+                        let path = path!("counters", thread);
+                        let ticket = store.submit(|tx| {
+                            tx.set(path!("filler", thread), &format!("{n}{text}"))?;
+                            tx.increment(&path, 1)
+                        });
+                        match ticket.map(|ticket| if n % 3 > 0 { ticket.wait().map(drop) } else { Ok(()) }) {
+                            Ok(Ok(())) => {}
+                            Err(error) | Ok(Err(error)) => {
+                                assert_eq!(error.kind(), &ErrorKind::Full, "{error}")
+                            }
+                        }
+                    }
+                })
+            })
+            .collect();
+        writers.into_iter().for_each(|writer| writer.join().expect("no panic"));
+        done.store(true, Ordering::SeqCst);
+        sim.capacity(None);
+        store.set("other.n", &1).or_else(|_| store.set("other.n", &2)).expect("there is room again");
+        let kept = store.view();
+        let closed = store.close();
+        assert!(closed.is_ok() || *closed.expect_err("trouble").kind() == ErrorKind::Full);
+        let seen = watcher.join().expect("no panic");
+        for (path, count) in &seen {
+            assert_eq!(kept.get::<i64>(path.as_str()).unwrap(), Some(*count));
+        }
+        assert_eq!(seen.len(), kept.keys("counters").unwrap().len());
+        let again = inline(&sim);
+        assert_eq!(again.get_value("counters").unwrap(), kept.get_value("counters").unwrap());
     });
 }
 

@@ -289,7 +289,7 @@ impl Order {
             }
         }
         for (position, effect) in waiting.iter().flat_map(|committed| &committed.effects) {
-            match bears(prefix, &effect.path, effect.entry.is_some(), effect.new.is_none()) {
+            match bears(prefix, &effect.path, effect.in_series(), effect.new.is_none()) {
                 Bears::Surely if position.lsn > since.lsn => return Ok(Some(position.lsn)),
                 found => perhaps |= found != Bears::No,
             }

@@ -49,6 +49,11 @@ pub(crate) struct Effect {
 }
 
 impl Effect {
+    /// Whether the path is that of a series, and the values are those of one entry of it.
+    pub(crate) fn in_series(&self) -> bool {
+        self.entry.is_some()
+    }
+
     /// Something inside a document, or all of it.
     fn inside(path: Path, old: Option<Value>, new: Option<Value>) -> Effect {
         Effect { path, old, new, entry: None }
