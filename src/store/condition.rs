@@ -150,11 +150,8 @@ impl Tx<'_> {
     /// compacted away; `Input` if `prefix` leads nowhere; `Damaged`.
     pub fn require_unchanged(&self, prefix: impl IntoPath, since: Position) -> Result<()> {
         let prefix = prefix.into_path()?;
-        let Some(order) = self.order else {
-            return Err(Error::new(ErrorKind::Unsupported, "this transaction is not of a live store"));
-        };
-        order.journal.check_branch(since)?;
-        match order.changed_since(self.draft.base(), &prefix, since)? {
+        self.order.journal.check_branch(since)?;
+        match self.order.changed_since(self.draft.base(), &prefix, since)? {
             None => Ok(()),
             Some(lsn) => {
                 Err(conflict(format!("{prefix} was changed by record {lsn}, after {since}")).at_lsn(lsn))

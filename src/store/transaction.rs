@@ -112,17 +112,12 @@ impl Draft {
 pub struct Tx<'a> {
     pub(super) draft: &'a mut Draft,
     /// Where conditions on what happened before look.
-    pub(super) order: Option<&'a Order>,
+    pub(super) order: &'a Order,
 }
 
 impl<'a> Tx<'a> {
-    pub(crate) fn new(draft: &'a mut Draft) -> Tx<'a> {
-        Tx { draft, order: None }
-    }
-
-    /// The hands of a transaction of a live store.
-    pub(crate) fn within(draft: &'a mut Draft, order: &'a Order) -> Tx<'a> {
-        Tx { draft, order: Some(order) }
+    pub(crate) fn new(draft: &'a mut Draft, order: &'a Order) -> Tx<'a> {
+        Tx { draft, order }
     }
 
     /// Takes in a change as it is to be logged; tells whether it changes anything.
