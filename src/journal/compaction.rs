@@ -394,7 +394,7 @@ impl Journal {
 
     /// The journal's own time: what its clock shows, but no more after the last record than has passed since the
     /// opening.
-    fn effective_now(&self) -> Result<Timestamp> {
+    pub(crate) fn effective_now(&self) -> Result<Timestamp> {
         let core = self.writer_core()?;
         let last = core.sink().proven().time;
         let clock = &self.opened_with().clock;

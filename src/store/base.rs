@@ -6,6 +6,7 @@ use std::iter::Peekable;
 use crate::error::Result;
 use crate::journal::Journal;
 use crate::snapshot::{Run, RunInfo, RunIter};
+use crate::store::back::WalkBack;
 use crate::store::document::Slot;
 use crate::store::key::Key;
 
@@ -36,6 +37,11 @@ impl Base {
     /// The bytes that the newest run has under `key`.
     pub(crate) fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.runs.iter().find_map(|run| run.get(key).transpose()).transpose()
+    }
+
+    /// All pairs below `below` from the last to the first, removed ones included, still encoded.
+    pub(crate) fn walk_back(&self, below: Option<&[u8]>) -> WalkBack {
+        WalkBack::new(self.runs.iter().map(|run| run.rev_below(below)))
     }
 
     /// All pairs at and above `from`, removed ones included, still encoded.

@@ -6,8 +6,8 @@
 //! | --- | --- |
 //! | n | collection, without zeros |
 //! | 1 | zero |
-//! | 1 | kind: `d` document, `s` entry of a series |
-//! | … | of a document: its key as it is |
+//! | 1 | kind: `d` document, `n` what is known of a series, `s` entry of a series |
+//! | … | of a document: its key as it is; of what is known of a series: the series' key as it is |
 //! | … | of an entry: the series' key with each zero as 0 255, then 0 1, then time (8) and Lsn (8), big-endian |
 //!
 //! A key that starts with a zero belongs to the store itself.
@@ -22,10 +22,19 @@ use crate::position::Lsn;
 pub(crate) type Key = Arc<[u8]>;
 
 const DOCUMENT: u8 = b'd';
+const KNOWN: u8 = b'n';
 const SERIES: u8 = b's';
 
 /// Where the counts of all collections stand.
 pub(crate) const TALLIES: &[u8] = b"\0tallies";
+
+/// The collection of the store itself: what was imported, and the like. No view lists it.
+pub(crate) const SYSTEM: &str = "$everlog";
+
+/// Whether a collection is one of a user: names that start with a dollar are the store's own.
+pub(crate) fn is_users(collection: &str) -> bool {
+    !collection.starts_with('$')
+}
 
 /// Refuses what cannot name a collection.
 pub(crate) fn check_collection(name: &str) -> Result<()> {
@@ -54,6 +63,23 @@ pub(crate) fn document(collection: &str, key: &str) -> Key {
 /// What the keys of all documents of a collection start with.
 pub(crate) fn documents(collection: &str) -> Vec<u8> {
     under(collection, DOCUMENT)
+}
+
+/// Where the count of a series stands.
+pub(crate) fn known(collection: &str, key: &str) -> Key {
+    let mut bytes = under(collection, KNOWN);
+    bytes.extend_from_slice(key.as_bytes());
+    bytes.into()
+}
+
+/// What the keys under which the counts of a collection's series stand start with.
+pub(crate) fn all_known(collection: &str) -> Vec<u8> {
+    under(collection, KNOWN)
+}
+
+/// What the keys of all entries of all series of a collection start with.
+pub(crate) fn all_series(collection: &str) -> Vec<u8> {
+    under(collection, SERIES)
 }
 
 /// What the keys of all entries of a series start with.
@@ -92,6 +118,12 @@ pub(crate) enum Named<'a> {
     Document { collection: &'a str, key: &'a str },
     /// An entry of a series.
     Entry { collection: &'a str, key: String, time: Timestamp, lsn: Lsn },
+}
+
+/// Whether a key is that of an entry of a series.
+pub(crate) fn is_entry(bytes: &[u8]) -> bool {
+    let zero = bytes.iter().position(|byte| *byte == 0);
+    zero.is_some_and(|zero| zero > 0 && bytes.get(zero + 1) == Some(&SERIES))
 }
 
 /// Reads a key; `None` if it is not one of a document or entry.

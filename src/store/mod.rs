@@ -25,7 +25,10 @@
 //! # }
 //! ```
 
+mod back;
 mod base;
+mod bounds;
+mod collection;
 mod document;
 mod key;
 mod op;
@@ -33,6 +36,7 @@ mod options;
 mod order;
 mod path;
 mod replay;
+mod series;
 mod transaction;
 mod value;
 mod version;
@@ -52,8 +56,11 @@ use crate::state::when::resolve;
 use crate::state::{Meta, TransactionError, When};
 use crate::store::order::Order;
 
+pub use bounds::{CollectionUsage, Usage};
+pub use collection::{Collection, CollectionHandle, Handle};
 pub use options::StoreOptions;
 pub use path::{IntoPath, Path, SEGMENT_BYTES_MAX};
+pub use series::{Series, SeriesEntry, SeriesView};
 pub use transaction::Tx;
 pub use value::{Array, DEPTH_MAX, Object, Value};
 pub use view::{Entry, View};
@@ -123,7 +130,7 @@ impl Store {
         loop {
             let horizon = journal.horizon();
             let attempt = resolve(journal, &when).and_then(|resolved| {
-                let version = replay::fold_to(journal, resolved.position.lsn)?;
+                let version = self.order.fold_to(resolved.position.lsn)?;
                 Ok(View::new(Arc::new(version), resolved.is_open))
             });
             match attempt {

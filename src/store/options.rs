@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::Result;
@@ -11,6 +12,7 @@ use crate::medium::{Disk, Medium, Presence};
 use crate::state::Codec;
 use crate::state::registry::{Found, Place};
 use crate::store::Store;
+use crate::store::collection::{Collection, Declared, Window};
 use crate::store::op::OP_VERSION;
 use crate::store::order::Order;
 
@@ -18,6 +20,7 @@ use crate::store::order::Order;
 #[derive(Clone, Debug, Default)]
 pub struct StoreOptions {
     journal: Options,
+    declared: Declared,
 }
 
 impl StoreOptions {
@@ -30,6 +33,50 @@ impl StoreOptions {
     #[must_use]
     pub fn journal(mut self, change: impl FnOnce(Options) -> Options) -> StoreOptions {
         self.journal = change(self.journal);
+        self
+    }
+
+    /// Declares a collection: its defaults and bounds. A later declaration of the same name takes the place of an earlier.
+    #[must_use]
+    pub fn collection(mut self, collection: Collection) -> StoreOptions {
+        self.declared.add(collection);
+        self
+    }
+
+    /// The most that the store may hold, as bytes of keys and values; 256 MiB by default. What would pass it is refused with
+    /// `Quota` before anything is written; what does not add is accepted.
+    #[must_use]
+    pub fn store_bytes_max(mut self, bytes: u64) -> StoreOptions {
+        self.declared.limits.store_bytes_max = bytes;
+        self
+    }
+
+    /// The largest value that may be set, appended or pushed at once, in bytes of its text; 8 MiB by default.
+    #[must_use]
+    pub fn value_bytes_max(mut self, bytes: u64) -> StoreOptions {
+        self.declared.limits.value_bytes_max = bytes;
+        self
+    }
+
+    /// How far back every instant stays readable when the store tidies itself; 7 days by default. History over
+    /// [`StoreOptions::history_bytes_max`] goes earlier.
+    #[must_use]
+    pub fn history(mut self, window: Duration) -> StoreOptions {
+        self.declared.limits.window = Window::Age(window);
+        self
+    }
+
+    /// All history stays readable.
+    #[must_use]
+    pub fn history_forever(mut self) -> StoreOptions {
+        self.declared.limits.window = Window::Forever;
+        self
+    }
+
+    /// The bytes of segments that history may take, unless it is kept forever; 1 GiB by default.
+    #[must_use]
+    pub fn history_bytes_max(mut self, bytes: u64) -> StoreOptions {
+        self.declared.limits.history_bytes_max = bytes;
         self
     }
 
@@ -70,6 +117,7 @@ impl StoreOptions {
     ///
     /// As [`Store::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
+        self.declared.check()?;
         let presence = if self.journal.must_exist { Presence::MustExist } else { Presence::CreateMissing };
         let disk = Disk::open(path.as_ref(), presence)?;
         if self.journal.read_only {
@@ -79,8 +127,9 @@ impl StoreOptions {
         match place.look::<Order>()? {
             Found::Live(order) => Ok(Store::of(order)),
             Found::Free(vacancy) => {
+                let declared = self.declared.clone();
                 let journal = self.face().open_on(Arc::new(disk))?;
-                let order = Arc::new(Order::new(journal, Some(place.clone()))?);
+                let order = Arc::new(Order::new(journal, Some(place.clone()), declared)?);
                 vacancy.move_in(order.id, &order);
                 Ok(Store::of(order))
             }
@@ -93,8 +142,10 @@ impl StoreOptions {
     ///
     /// As [`Store::open`]; `Held` if this or another process has it open for writing.
     pub fn open_on(self, medium: Arc<dyn Medium>) -> Result<Store> {
+        self.declared.check()?;
+        let declared = self.declared.clone();
         let journal = self.face().open_on(medium)?;
-        Ok(Store::of(Arc::new(Order::new(journal, None)?)))
+        Ok(Store::of(Arc::new(Order::new(journal, None, declared)?)))
     }
 
     /// The options with what the journal is to hold (J15).

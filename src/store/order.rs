@@ -22,6 +22,7 @@ use crate::state::commit::{Manner, TransactionError};
 use crate::state::inside::{self, Inside};
 use crate::state::registry::Place;
 use crate::state::{Meta, Stamp};
+use crate::store::collection::Declared;
 use crate::store::op::OP_VERSION;
 use crate::store::replay;
 use crate::store::transaction::{Draft, Tx};
@@ -76,9 +77,10 @@ pub(crate) enum Decided<T> {
 
 impl Order {
     /// Folds the log of an opened journal.
-    pub(crate) fn new(journal: Journal, place: Option<Place>) -> Result<Order> {
+    pub(crate) fn new(journal: Journal, place: Option<Place>, declared: Declared) -> Result<Order> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 32);
-        let version = replay::fold_to(&journal, journal.durable_lsn())?;
+        let mut version = replay::fold_to(&journal, journal.durable_lsn())?;
+        version.declared = Arc::new(declared.of_store(journal.identity().id));
         let epoch = journal.writer_core().map_or(Epoch::ZERO, |core| core.sink().epoch());
         Ok(Order {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -111,6 +113,14 @@ impl Order {
         self.published.load_full()
     }
 
+    /// The version at a record of the past, which must be durable.
+    pub(crate) fn fold_to(&self, through: Lsn) -> Result<Version> {
+        let declared = Arc::clone(&self.published.load().declared);
+        let mut version = replay::fold_to(&self.journal, through)?;
+        version.declared = declared;
+        Ok(version)
+    }
+
     fn inside(&self) -> Inside {
         inside::enter(self.id)
     }
@@ -137,8 +147,12 @@ impl Order {
         let mut draft = Draft::new(&pending.version, start, reserved.time, manner.meta.clone());
         let decided = {
             let _inside = self.inside();
-            body(&mut Tx::new(&mut draft))
+            body(&mut Tx::new(&mut draft)).map_err(TransactionError::Refused)
         };
+        let decided = decided.and_then(|answer| {
+            draft.bound(&self.journal).map_err(TransactionError::Journal)?;
+            Ok(answer)
+        });
         let outcome = match decided {
             Ok(answer) if draft.is_empty() => {
                 let time = pending.version.time;
@@ -150,7 +164,7 @@ impl Order {
                 Ok(entered) => return Ok(Decided::Entered(answer, entered)),
                 Err(error) => Err(TransactionError::Journal(error)),
             },
-            Err(refusal) => Err(TransactionError::Refused(refusal)),
+            Err(refusal) => Err(refusal),
         };
         drop(pending);
         self.settle(last.lsn, refusals)?;
@@ -184,15 +198,19 @@ impl Order {
         let payloads: Vec<Vec<u8>> = draft.ops().iter().map(|op| op.encode()).collect();
         let meta = manner.meta.as_ref().map(|meta| meta.encode()).transpose()?;
         let mut first = meta.as_deref();
+        let is_relief = draft.is_relief();
+        let durability = if draft.is_relaxed() { Durability::Buffered } else { manner.durability };
         let records: Vec<NewRecord<'_>> = payloads
             .iter()
-            .map(|payload| NewRecord { meta: first.take(), ..NewRecord::event(payload, OP_VERSION) })
+            .map(|payload| NewRecord {
+                meta: first.take(),
+                is_relief,
+                ..NewRecord::event(payload, OP_VERSION)
+            })
             .collect();
         self.journal.check_records(&records)?;
         loop {
-            if let Some(entered) =
-                self.journal.enter_reserved(&records, manner.durability, sitter, &reserved)?
-            {
+            if let Some(entered) = self.journal.enter_reserved(&records, durability, sitter, &reserved)? {
                 let committed = draft.into_committed();
                 pending.version = (*committed.version).clone();
                 self.enqueue(committed);

@@ -9,9 +9,11 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Position;
 use crate::state::Meta;
+use crate::store::bounds;
 use crate::store::op::Op;
 use crate::store::order::{Committed, stamp_at};
 use crate::store::path::{IntoPath, Path};
+use crate::store::series::Keep;
 use crate::store::value::Value;
 use crate::store::version::{Effect, Version};
 use crate::store::view::Entry;
@@ -19,17 +21,60 @@ use crate::store::view::Entry;
 /// A commit in the making: a version ahead of the pending one, and the changes that lead to it.
 pub(crate) struct Draft {
     version: Version,
+    /// What it began with.
+    before: Version,
     /// The place of the first change.
     start: Position,
     time: Timestamp,
     meta: Option<Arc<Meta>>,
     ops: Vec<Op>,
     effects: Vec<(Position, Effect)>,
+    /// What series are to be cut to, beside what is declared.
+    kept: Vec<(Path, Keep)>,
 }
 
 impl Draft {
     pub(crate) fn new(base: &Version, start: Position, time: Timestamp, meta: Option<Arc<Meta>>) -> Draft {
-        Draft { version: base.clone(), start, time, meta, ops: Vec::new(), effects: Vec::new() }
+        let (version, before) = (base.clone(), base.clone());
+        let (ops, effects, kept) = (Vec::new(), Vec::new(), Vec::new());
+        Draft { version, before, start, time, meta, ops, effects, kept }
+    }
+
+    /// The state so far.
+    pub(crate) fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The state so far, for what is only remembered and changes nothing.
+    pub(crate) fn version_mut(&mut self) -> &mut Version {
+        &mut self.version
+    }
+
+    /// The state that it began with.
+    pub(crate) fn before(&self) -> &Version {
+        &self.before
+    }
+
+    /// The time of its records.
+    pub(crate) fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// What it did so far.
+    pub(crate) fn effects(&self) -> &[(Position, Effect)] {
+        &self.effects
+    }
+
+    /// Has a series cut to `keep` at the end.
+    pub(crate) fn keep_series(&mut self, path: &Path, keep: Keep) {
+        if !keep.is_everything() {
+            self.kept.push((path.clone(), keep));
+        }
+    }
+
+    /// What series are to be cut to, beside what is declared.
+    pub(crate) fn kept(&self) -> &[(Path, Keep)] {
+        &self.kept
     }
 
     pub(crate) fn ops(&self) -> &[Op] {
@@ -41,7 +86,8 @@ impl Draft {
     }
 
     /// Takes in a change; tells whether it changes anything. After an error nothing has changed.
-    fn apply(&mut self, op: Op) -> Result<bool> {
+    pub(crate) fn apply(&mut self, op: Op) -> Result<bool> {
+        bounds::check_value(&self.version, &op)?;
         let stamp = stamp_at(self.start, self.ops.len(), self.time, &self.meta);
         let effects = self.version.apply(&op, &stamp)?;
         if effects.is_empty() && !matches!(op, Op::Note { .. }) {
@@ -71,12 +117,17 @@ impl Draft {
 ///
 /// A change that is refused leaves the transaction as it was before it; the closure may go on without it.
 pub struct Tx<'a> {
-    draft: &'a mut Draft,
+    pub(crate) draft: &'a mut Draft,
 }
 
 impl<'a> Tx<'a> {
     pub(crate) fn new(draft: &'a mut Draft) -> Tx<'a> {
         Tx { draft }
+    }
+
+    /// Takes in a change as it is to be logged; tells whether it changes anything.
+    pub(crate) fn apply(&mut self, op: Op) -> Result<bool> {
+        self.draft.apply(op)
     }
 
     /// The value at `path` as a `T`, if there is one.
@@ -94,7 +145,7 @@ impl<'a> Tx<'a> {
     ///
     /// As [`Tx::get`].
     pub fn get_value(&self, path: impl IntoPath) -> Result<Option<Value>> {
-        self.draft.version.value(&path.into_path()?)
+        self.draft.version.layered(&path.into_path()?)
     }
 
     /// The value at `path` with its revision, if there is one.
@@ -124,6 +175,7 @@ impl<'a> Tx<'a> {
     /// As [`Tx::set`].
     pub fn set_value(&mut self, path: impl IntoPath, value: Value) -> Result<bool> {
         let path = path.into_path()?;
+        self.ground(&path, false)?;
         self.draft.apply(Op::Set { path, value })
     }
 
@@ -134,6 +186,7 @@ impl<'a> Tx<'a> {
     /// `Input` if `path` leads nowhere; `Damaged` if what is there cannot be read.
     pub fn remove(&mut self, path: impl IntoPath) -> Result<bool> {
         let path = path.into_path()?;
+        self.ground(&path, false)?;
         self.draft.apply(Op::Remove { path })
     }
 
@@ -150,6 +203,7 @@ impl<'a> Tx<'a> {
         keep_last: Option<u64>,
     ) -> Result<bool> {
         let (path, value) = (path.into_path()?, Value::of(value)?);
+        self.ground(&path, true)?;
         self.draft.apply(Op::Append { path, value, keep_last })
     }
 
@@ -160,7 +214,7 @@ impl<'a> Tx<'a> {
     /// As [`Tx::set`]; `WrongType` if no integer is there; `Input` if the sum does not fit.
     pub fn increment(&mut self, path: impl IntoPath, by: i64) -> Result<i64> {
         let path = path.into_path()?;
-        let sum = match self.draft.version.value(&path)? {
+        let sum = match self.draft.version.layered(&path)? {
             None => by,
             Some(value) => {
                 let number = value.as_i64().ok_or_else(|| {
@@ -175,7 +229,7 @@ impl<'a> Tx<'a> {
                 })?
             }
         };
-        self.draft.apply(Op::Set { path, value: Value::from(sum) })?;
+        self.set_value(path, Value::from(sum))?;
         Ok(sum)
     }
 
@@ -204,7 +258,7 @@ impl<'a> Tx<'a> {
         change: impl FnOnce(&mut T),
     ) -> Result<bool> {
         let path = path.into_path()?;
-        let stored = self.draft.version.value(&path)?;
+        let stored = self.draft.version.layered(&path)?;
         let mut state: T = stored.as_ref().map(Value::read).transpose()?.unwrap_or_default();
         let before = Value::of(&state)?;
         change(&mut state);
@@ -215,17 +269,17 @@ impl<'a> Tx<'a> {
     }
 
     /// Writes the difference between `old`, which is there, and `new`.
-    fn change_to(&mut self, path: &Path, old: Option<Value>, new: Value) -> Result<bool> {
+    pub(crate) fn change_to(&mut self, path: &Path, old: Option<Value>, new: Value) -> Result<bool> {
         let Some(old) = old else {
             return self.draft.apply(Op::Set { path: path.clone(), value: new });
         };
         let mut changed = false;
         for change in old.changes_to(&new) {
             let path = change.path.iter().fold(path.clone(), |path, segment| path.join(segment.as_str()));
-            changed |= self.draft.apply(match change.new {
-                Some(value) => Op::Set { path, value },
-                None => Op::Remove { path },
-            })?;
+            changed |= match change.new {
+                Some(value) => self.set_value(path, value)?,
+                None => self.remove(path)?,
+            };
         }
         Ok(changed)
     }

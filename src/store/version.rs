@@ -10,7 +10,10 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::{Lsn, Position};
 use crate::state::Stamp;
+use crate::store::back::MergeBack;
 use crate::store::base::{Base, Merge};
+use crate::store::bounds::{Recency, remember};
+use crate::store::collection::Declared;
 use crate::store::document::{Document, Slot};
 use crate::store::key::{self, Key};
 use crate::store::op::Op;
@@ -25,6 +28,8 @@ pub(crate) const DOCUMENT_BYTES_MAX: u64 = 15 * 1024 * 1024;
 pub(crate) struct Tally {
     /// Documents and entries of series.
     pub(crate) documents: u64,
+    /// Only the entries of series among them.
+    pub(crate) entries: u64,
     /// The bytes of their keys and values as text.
     pub(crate) bytes: u64,
     /// The sum over all of them (J10).
@@ -46,8 +51,12 @@ pub(crate) struct Effect {
 pub(crate) struct Version {
     pub(crate) position: Position,
     pub(crate) time: Timestamp,
+    /// What was declared about the collections; the past has what is declared today.
+    pub(crate) declared: Arc<Declared>,
     overlay: RedBlackTreeMapSync<Key, Slot>,
     tallies: RedBlackTreeMapSync<Arc<str>, Tally>,
+    /// Of collections whose oldest documents go: remembered when first needed, then kept up.
+    pub(crate) recency: RedBlackTreeMapSync<Arc<str>, Recency>,
     base: Arc<Base>,
 }
 
@@ -58,7 +67,7 @@ impl Version {
             Some(bytes) => read_tallies(&bytes)?,
             None => RedBlackTreeMapSync::default(),
         };
-        Ok(Version { position, time, overlay: RedBlackTreeMapSync::default(), tallies, base: Arc::new(base) })
+        Ok(Version { position, time, tallies, base: Arc::new(base), ..Version::default() })
     }
 
     /// What stands under `key`, if anything.
@@ -112,6 +121,34 @@ impl Version {
         let overlay = self.overlay.range(Above(from)).map(|(key, slot)| (Arc::clone(key), slot.clone()));
         Merge::new(overlay, walk)
             .take_while(move |pair| pair.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)))
+            .filter_map(|pair| match pair {
+                Ok((key, slot)) => slot.document().map(|document| Ok((key, document))),
+                Err(error) => Some(Err(error)),
+            })
+    }
+
+    /// All documents and entries whose keys lie at or above `from` and below `below`, in order.
+    pub(crate) fn span(
+        &self,
+        from: Vec<u8>,
+        below: Vec<u8>,
+    ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
+        self.range_from(b"", from)
+            .take_while(move |pair| pair.as_ref().map_or(true, |(key, _)| **key < *below))
+    }
+
+    /// The same from the last to the first.
+    pub(crate) fn span_back(
+        &self,
+        from: Vec<u8>,
+        below: Vec<u8>,
+    ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
+        // A range that ends before it starts is not for the tree.
+        let below = below.max(from.clone());
+        let walk = self.base.walk_back(Some(&below));
+        let overlay = self.overlay.range(Within(from.clone(), below)).rev();
+        MergeBack::new(overlay.map(|(key, slot)| (Arc::clone(key), slot.clone())), walk)
+            .take_while(move |pair| pair.as_ref().map_or(true, |(key, _)| **key >= *from))
             .filter_map(|pair| match pair {
                 Ok((key, slot)) => slot.document().map(|document| Ok((key, document))),
                 Err(error) => Some(Err(error)),
@@ -221,33 +258,12 @@ impl Version {
     fn clear(&mut self, path: &Path, stamp: &Stamp) -> Result<Vec<Effect>> {
         let prefix = key::documents(path.collection());
         let all: Vec<(Key, Arc<Document>)> = self.range(&prefix).collect::<Result<_>>()?;
-        let mut effects = Vec::with_capacity(all.len());
+        let mut effects = self.clear_series(path, stamp)?;
         for (bytes, document) in all {
             if let Some(key::Named::Document { key, .. }) = key::read(&bytes) {
                 effects.push(Effect { path: path.join(key), old: Some(document.value.clone()), new: None });
             }
             self.put(bytes, Some(&document), None, stamp);
-        }
-        Ok(effects)
-    }
-
-    fn push(&mut self, path: &Path, time: Timestamp, value: &Value, stamp: &Stamp) -> Result<Effect> {
-        let key = key::entry(path.collection(), path.key().unwrap_or_default(), time, stamp.position.lsn);
-        self.put(key, None, Some(Document::new(value.clone(), stamp)), stamp);
-        Ok(Effect { path: path.clone(), old: None, new: Some(value.clone()) })
-    }
-
-    fn cut(&mut self, path: &Path, time: Timestamp, lsn: Lsn, stamp: &Stamp) -> Result<Vec<Effect>> {
-        let (collection, name) = (path.collection(), path.key().unwrap_or_default());
-        let end = key::entry(collection, name, time, lsn);
-        let entries = self.range(&key::series(collection, name));
-        let due: Vec<(Key, Arc<Document>)> = entries
-            .take_while(|pair| pair.as_ref().map_or(true, |(key, _)| *key < end))
-            .collect::<Result<_>>()?;
-        let mut effects = Vec::with_capacity(due.len());
-        for (key, document) in due {
-            effects.push(Effect { path: path.clone(), old: Some(document.value.clone()), new: None });
-            self.put(key, Some(&document), None, stamp);
         }
         Ok(effects)
     }
@@ -267,6 +283,9 @@ impl Version {
                 Error::new(ErrorKind::Input, what).advise("name a document, or replace the collection")
             );
         };
+        if document.is_none() {
+            self.check_no_series(path)?;
+        }
         let mut value =
             document.map_or_else(|| Value::Object(Default::default()), |document| document.value.clone());
         change(&mut value).map_err(|fault| explain(path, fault))?;
@@ -280,29 +299,47 @@ impl Version {
         Ok(())
     }
 
+    /// Puts what belongs to no count under `key`.
+    pub(crate) fn put_uncounted(&mut self, key: Key, new: Option<Document>) {
+        self.overlay.insert_mut(key, new.map_or(Slot::Gone, |new| Slot::Here(Arc::new(new))));
+    }
+
     /// Puts `new` in the place of `old` and keeps the counts up.
-    fn put(&mut self, key: Key, old: Option<&Document>, new: Option<Document>, stamp: &Stamp) {
+    pub(crate) fn put(&mut self, key: Key, old: Option<&Document>, new: Option<Document>, stamp: &Stamp) {
         let zero = key.iter().position(|byte| *byte == 0).unwrap_or(key.len());
         let (name, within) = (&key[..zero], &key[zero..]);
         // OK because keys are made of texts: the collection's part is one.
         let name = std::str::from_utf8(name).unwrap_or_default();
         let known = self.tallies.get_key_value(name).map(|(name, tally)| (Arc::clone(name), *tally));
         let (name, mut tally) = known.unwrap_or_else(|| (name.into(), Tally::default()));
+        let entries = u64::from(key::is_entry(&key));
         if let Some(old) = old {
             let (bytes, sum) = weigh(within, old);
             tally.documents -= 1;
+            tally.entries -= entries;
             tally.bytes -= bytes;
             tally.sum = tally.sum.wrapping_sub(sum);
         }
         if let Some(new) = &new {
             let (bytes, sum) = weigh(within, new);
             tally.documents += 1;
+            tally.entries += entries;
             tally.bytes += bytes;
             tally.sum = tally.sum.wrapping_add(sum);
         }
         tally.changed = stamp.position.lsn;
+        if entries == 0
+            && let Some(recency) = self.recency.get_mut(&name)
+        {
+            if let Some(old) = old {
+                recency.remove_mut(&(old.revision.lsn, Arc::clone(&key)));
+            }
+            if let Some(new) = &new {
+                remember(recency, new.revision.lsn, &key, new.time);
+            }
+        }
         self.tallies.insert_mut(name, tally);
-        self.overlay.insert_mut(key, new.map_or(Slot::Gone, |new| Slot::Here(Arc::new(new))));
+        self.put_uncounted(key, new);
     }
 
     /// All that is not in the runs below, as pairs of a run in order; the counts come first.
@@ -335,6 +372,19 @@ impl RangeBounds<[u8]> for Above {
     }
 }
 
+/// All keys from one on and below another.
+struct Within(Vec<u8>, Vec<u8>);
+
+impl RangeBounds<[u8]> for Within {
+    fn start_bound(&self) -> Bound<&[u8]> {
+        Bound::Included(&self.0)
+    }
+
+    fn end_bound(&self) -> Bound<&[u8]> {
+        Bound::Excluded(&self.1)
+    }
+}
+
 /// What a document counts for: bytes of key and value as text, and its part of the sum.
 fn weigh(key: &[u8], document: &Document) -> (u64, u128) {
     let bytes = key.len() as u64 + document.value.bytes();
@@ -362,11 +412,15 @@ fn explain(path: &Path, fault: Fault) -> Error {
     }
 }
 
+/// Documents, entries among them, bytes, sum, and the last record.
+type TallyRecord = (u64, u64, u64, String, u64);
+
 fn write_tallies(tallies: &RedBlackTreeMapSync<Arc<str>, Tally>) -> Vec<u8> {
-    let record: BTreeMap<&str, (u64, u64, String, u64)> = tallies
+    let record: BTreeMap<&str, TallyRecord> = tallies
         .iter()
         .map(|(name, tally)| {
-            (&**name, (tally.documents, tally.bytes, format!("{:032x}", tally.sum), tally.changed.get()))
+            let sum = format!("{:032x}", tally.sum);
+            (&**name, (tally.documents, tally.entries, tally.bytes, sum, tally.changed.get()))
         })
         .collect();
     // OK because texts and numbers always have a JSON text, and a vector takes all of it.
@@ -375,13 +429,12 @@ fn write_tallies(tallies: &RedBlackTreeMapSync<Arc<str>, Tally>) -> Vec<u8> {
 
 fn read_tallies(bytes: &[u8]) -> Result<RedBlackTreeMapSync<Arc<str>, Tally>> {
     let damage = || Error::new(ErrorKind::Damaged, "counts of the collections in a snapshot do not check");
-    let record: BTreeMap<String, (u64, u64, String, u64)> =
-        serde_json::from_slice(bytes).map_err(|_| damage())?;
+    let record: BTreeMap<String, TallyRecord> = serde_json::from_slice(bytes).map_err(|_| damage())?;
     record
         .into_iter()
-        .map(|(name, (documents, bytes, sum, changed))| {
+        .map(|(name, (documents, entries, bytes, sum, changed))| {
             let sum = u128::from_str_radix(&sum, 16).map_err(|_| damage())?;
-            Ok((name.into(), Tally { documents, bytes, sum, changed: Lsn::new(changed) }))
+            Ok((name.into(), Tally { documents, entries, bytes, sum, changed: Lsn::new(changed) }))
         })
         .collect()
 }
