@@ -80,20 +80,22 @@ impl Iterator for Walk {
     }
 }
 
-/// Slots of an overlay over those of a base, in order, each key once.
-pub(crate) struct Merge<O: Iterator> {
+/// What an overlay says over what a base says, in order, each key once.
+pub(crate) struct Merge<O: Iterator, S> {
     overlay: Peekable<O>,
     base: Peekable<Walk>,
+    decode: fn(&[u8]) -> Result<S>,
 }
 
-impl<O: Iterator<Item = (Key, Slot)>> Merge<O> {
-    pub(crate) fn new(overlay: O, base: Walk) -> Merge<O> {
-        Merge { overlay: overlay.peekable(), base: base.peekable() }
+impl<S, O: Iterator<Item = (Key, S)>> Merge<O, S> {
+    /// `decode` reads what the base has.
+    pub(crate) fn new(overlay: O, base: Walk, decode: fn(&[u8]) -> Result<S>) -> Merge<O, S> {
+        Merge { overlay: overlay.peekable(), base: base.peekable(), decode }
     }
 }
 
-impl<O: Iterator<Item = (Key, Slot)>> Iterator for Merge<O> {
-    type Item = Result<(Key, Slot)>;
+impl<S, O: Iterator<Item = (Key, S)>> Iterator for Merge<O, S> {
+    type Item = Result<(Key, S)>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let order = match (self.overlay.peek(), self.base.peek()) {
@@ -109,6 +111,6 @@ impl<O: Iterator<Item = (Key, Slot)>> Iterator for Merge<O> {
             return self.overlay.next().map(Ok);
         }
         let pair = self.base.next()?;
-        Some(pair.and_then(|(key, bytes)| Ok((Key::from(key), Slot::decode(&bytes)?))))
+        Some(pair.and_then(|(key, bytes)| Ok((Key::from(key), (self.decode)(&bytes)?))))
     }
 }

@@ -181,9 +181,10 @@ impl Version {
     fn oldest(&mut self, collection: &str) -> Result<Option<Oldest>> {
         if !self.recency.contains_key(collection) {
             let mut recency = Default::default();
-            for pair in self.range(&key::documents(collection)) {
-                let (key, document) = pair?;
-                remember(&mut recency, document.revision.lsn, &key, document.time);
+            let prefix = key::documents(collection);
+            for pair in self.heads(&prefix, prefix.clone()) {
+                let (key, head) = pair?;
+                remember(&mut recency, head.revision.lsn, &key, head.time);
             }
             self.recency.insert_mut(collection.into(), recency);
         }

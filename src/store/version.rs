@@ -14,7 +14,7 @@ use crate::store::back::MergeBack;
 use crate::store::base::{Base, Merge};
 use crate::store::bounds::{Recency, remember};
 use crate::store::collection::Declared;
-use crate::store::document::{Document, Slot};
+use crate::store::document::{Document, Head, Slot};
 use crate::store::key::{self, Key};
 use crate::store::op::Op;
 use crate::store::path::Path;
@@ -119,10 +119,27 @@ impl Version {
         let prefix = prefix.to_vec();
         let walk = self.base.walk(&from);
         let overlay = self.overlay.range(Above(from)).map(|(key, slot)| (Arc::clone(key), slot.clone()));
-        Merge::new(overlay, walk)
+        Merge::new(overlay, walk, Slot::decode)
             .take_while(move |pair| pair.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)))
             .filter_map(|pair| match pair {
                 Ok((key, slot)) => slot.document().map(|document| Ok((key, document))),
+                Err(error) => Some(Err(error)),
+            })
+    }
+
+    /// What can be said of all documents whose keys start with `prefix`, from the key `from` on, without reading values.
+    pub(crate) fn heads(
+        &self,
+        prefix: &[u8],
+        from: Vec<u8>,
+    ) -> impl Iterator<Item = Result<(Key, Head)>> + '_ {
+        let prefix = prefix.to_vec();
+        let walk = self.base.walk(&from);
+        let overlay = self.overlay.range(Above(from)).map(|(key, slot)| (Arc::clone(key), Head::of(slot)));
+        Merge::new(overlay, walk, Head::decode)
+            .take_while(move |pair| pair.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)))
+            .filter_map(|pair| match pair {
+                Ok((key, head)) => head.map(|head| Ok((key, head))),
                 Err(error) => Some(Err(error)),
             })
     }
