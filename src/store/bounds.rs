@@ -39,18 +39,52 @@ pub(crate) fn check_value(version: &Version, op: &Op) -> Result<()> {
     Err(error.advise("spread it over several documents, use set_bytes, or raise value_bytes_max"))
 }
 
+/// When commits were made, by elapsed time: what tells a pause from a step of the clock (J8).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// When a commit was made that is durable.
+    durable: Duration,
+    /// The commit that takes its place once it is.
+    next: (Lsn, Duration),
+}
+
+impl Pace {
+    /// Of a store that is opened after `last`.
+    pub(crate) fn new(journal: &Journal, last: Lsn) -> Pace {
+        let elapsed = journal.opened_with().clock.elapsed();
+        Pace { durable: elapsed, next: (last, elapsed) }
+    }
+
+    /// Passes a commit that would end before `end`; tells how much time has passed since the last durable one, or
+    /// somewhat more.
+    pub(crate) fn pass(&mut self, journal: &Journal, end: Lsn) -> Duration {
+        let elapsed = journal.opened_with().clock.elapsed();
+        if self.next.0 <= journal.durable_lsn() {
+            self.durable = self.next.1;
+            self.next = (end, elapsed);
+        }
+        elapsed.saturating_sub(self.durable)
+    }
+}
+
 /// How long ago something was written for sure: steps of the clock do not count (J8).
-struct Ages<'a> {
+pub(crate) struct Ages<'a> {
     journal: &'a Journal,
+    /// Time since the last durable commit.
+    passed: Duration,
     /// Looked up when first needed: it takes a lock that whoever writes holds.
     now: Cell<Option<Timestamp>>,
 }
 
-impl Ages<'_> {
+impl<'a> Ages<'a> {
+    pub(crate) fn new(journal: &'a Journal, passed: Duration) -> Ages<'a> {
+        Ages { journal, passed, now: Cell::new(None) }
+    }
+
     fn of(&self, lsn: Lsn, time: Timestamp) -> Result<Duration> {
         let now = match self.now.get() {
             Some(now) => now,
-            None => self.journal.effective_now()?,
+            None => self.journal.now_after(self.passed)?,
         };
         self.now.set(Some(now));
         Ok(self.journal.with_summary(|summary| summary.elapsed(lsn, time, now)))
@@ -59,15 +93,14 @@ impl Ages<'_> {
 
 impl Draft {
     /// Keeps the bounds and checks the limits. After an error the draft must not be committed.
-    pub(crate) fn bound(&mut self, journal: &Journal) -> Result<()> {
+    pub(crate) fn bound(&mut self, ages: &Ages<'_>) -> Result<()> {
         if self.is_empty() {
             return Ok(());
         }
-        let ages = Ages { journal, now: Cell::new(None) };
-        self.bound_series(&ages)?;
+        self.bound_series(ages)?;
         let touched: BTreeSet<String> = self.collections().map(str::to_owned).collect();
         for name in &touched {
-            self.bound_documents(name, &ages)?;
+            self.bound_documents(name, ages)?;
         }
         self.check_limits(&touched)
     }

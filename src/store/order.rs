@@ -22,6 +22,7 @@ use crate::state::commit::{Manner, TransactionError};
 use crate::state::inside::{self, Inside};
 use crate::state::registry::Place;
 use crate::state::{Meta, Stamp};
+use crate::store::bounds::{Ages, Pace};
 use crate::store::collection::Declared;
 use crate::store::op::OP_VERSION;
 use crate::store::replay;
@@ -50,6 +51,7 @@ struct Pending {
     refusals: u64,
     /// The journal has failed, and it was made from the published one for the last time.
     frozen: bool,
+    pace: Pace,
 }
 
 struct Queue {
@@ -81,12 +83,13 @@ impl Order {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 32);
         let mut version = replay::fold_to(&journal, journal.durable_lsn())?;
         version.declared = Arc::new(declared.of_store(journal.identity().id));
+        let pace = Pace::new(&journal, version.position.lsn);
         let epoch = journal.writer_core().map_or(Epoch::ZERO, |core| core.sink().epoch());
         Ok(Order {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             journal,
             epoch,
-            pending: Mutex::new(Pending { version: version.clone(), refusals: 0, frozen: false }),
+            pending: Mutex::new(Pending { version: version.clone(), refusals: 0, frozen: false, pace }),
             queue: Mutex::new(Queue { waiting: VecDeque::new(), refusals: 0 }),
             published: ArcSwap::from_pointee(version),
             first_waiting: AtomicU64::new(u64::MAX),
@@ -150,7 +153,8 @@ impl Order {
             body(&mut Tx::new(&mut draft)).map_err(TransactionError::Refused)
         };
         let decided = decided.and_then(|answer| {
-            draft.bound(&self.journal).map_err(TransactionError::Journal)?;
+            let passed = pending.pace.pass(&self.journal, draft.version().position.lsn);
+            draft.bound(&Ages::new(&self.journal, passed)).map_err(TransactionError::Journal)?;
             Ok(answer)
         });
         let outcome = match decided {
@@ -299,7 +303,15 @@ impl Order {
         if self.lags() {
             self.publish()?;
         }
-        self.journal.snapshot_if_due(replay::snapshot);
+        let declared = Arc::clone(&self.published.load().declared);
+        self.journal.snapshot_if_due(move |journal| {
+            let position = replay::snapshot(journal)?;
+            let retention = declared.retention();
+            if journal.is_compaction_due(&retention)? {
+                replay::with_maker(journal, |maker| journal.compact_with(&retention, maker))?;
+            }
+            Ok(position)
+        });
         Ok(())
     }
 
