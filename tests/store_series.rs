@@ -64,6 +64,23 @@ fn entries_come_in_the_order_of_time_from_both_ends_also_over_runs() {
 }
 
 #[test]
+fn a_series_without_entries_reads_as_such_from_both_ends() {
+    let (directory, store) = scratch();
+    let series = store.series::<u64>("a.x");
+    assert_eq!((values(&series), series.latest(3).unwrap()), (vec![], vec![]));
+    series.push(&1).unwrap();
+    store.snapshot().unwrap();
+    series.clear().unwrap();
+    store.snapshot().unwrap();
+    let store = reopen(&directory, store);
+    for path in ["a.x", "a.never", "b.x"] {
+        let series = store.series::<u64>(path);
+        assert_eq!((values(&series), series.latest(3).unwrap()), (vec![], vec![]));
+        assert!(series.is_empty().unwrap());
+    }
+}
+
+#[test]
 fn entries_of_one_time_stay_in_the_order_of_their_pushes_and_carry_who_and_when() {
     let (_directory, store) = scratch();
     let store = store.with_meta(everlog::Meta::new().actor("ann"));

@@ -4,6 +4,7 @@ use std::iter::Peekable;
 
 use crate::error::Result;
 use crate::snapshot::RunRev;
+use crate::store::base::Pair;
 use crate::store::document::Slot;
 use crate::store::key::Key;
 
@@ -20,7 +21,7 @@ impl WalkBack {
 }
 
 impl Iterator for WalkBack {
-    type Item = Result<(Vec<u8>, Vec<u8>)>;
+    type Item = Result<Pair>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut greatest: Option<Vec<u8>> = None;
@@ -45,18 +46,26 @@ impl Iterator for WalkBack {
 }
 
 /// Slots of an overlay over those of a base, in descending order, each key once.
-pub(crate) struct MergeBack<O: Iterator> {
+pub(crate) struct MergeBack<O: Iterator, B: Iterator> {
     overlay: Peekable<O>,
-    base: Peekable<WalkBack>,
+    base: Peekable<B>,
 }
 
-impl<O: Iterator<Item = (Key, Slot)>> MergeBack<O> {
-    pub(crate) fn new(overlay: O, base: WalkBack) -> MergeBack<O> {
+impl<O, B> MergeBack<O, B>
+where
+    O: Iterator<Item = (Key, Slot)>,
+    B: Iterator<Item = Result<Pair>>,
+{
+    pub(crate) fn new(overlay: O, base: B) -> MergeBack<O, B> {
         MergeBack { overlay: overlay.peekable(), base: base.peekable() }
     }
 }
 
-impl<O: Iterator<Item = (Key, Slot)>> Iterator for MergeBack<O> {
+impl<O, B> Iterator for MergeBack<O, B>
+where
+    O: Iterator<Item = (Key, Slot)>,
+    B: Iterator<Item = Result<Pair>>,
+{
     type Item = Result<(Key, Slot)>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -50,13 +50,16 @@ impl Base {
     }
 }
 
+/// A key and what stands under it, as runs have them.
+pub(crate) type Pair = (Vec<u8>, Vec<u8>);
+
 /// Pairs of several runs in order; where two have the same key the newer counts.
 pub(crate) struct Walk {
     sources: Vec<Peekable<RunIter>>,
 }
 
 impl Iterator for Walk {
-    type Item = Result<(Vec<u8>, Vec<u8>)>;
+    type Item = Result<Pair>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut least: Option<Vec<u8>> = None;
@@ -81,20 +84,28 @@ impl Iterator for Walk {
 }
 
 /// What an overlay says over what a base says, in order, each key once.
-pub(crate) struct Merge<O: Iterator, S> {
+pub(crate) struct Merge<O: Iterator, B: Iterator, S> {
     overlay: Peekable<O>,
-    base: Peekable<Walk>,
+    base: Peekable<B>,
     decode: fn(&[u8]) -> Result<S>,
 }
 
-impl<S, O: Iterator<Item = (Key, S)>> Merge<O, S> {
+impl<S, O, B> Merge<O, B, S>
+where
+    O: Iterator<Item = (Key, S)>,
+    B: Iterator<Item = Result<Pair>>,
+{
     /// `decode` reads what the base has.
-    pub(crate) fn new(overlay: O, base: Walk, decode: fn(&[u8]) -> Result<S>) -> Merge<O, S> {
+    pub(crate) fn new(overlay: O, base: B, decode: fn(&[u8]) -> Result<S>) -> Merge<O, B, S> {
         Merge { overlay: overlay.peekable(), base: base.peekable(), decode }
     }
 }
 
-impl<S, O: Iterator<Item = (Key, S)>> Iterator for Merge<O, S> {
+impl<S, O, B> Iterator for Merge<O, B, S>
+where
+    O: Iterator<Item = (Key, S)>,
+    B: Iterator<Item = Result<Pair>>,
+{
     type Item = Result<(Key, S)>;
 
     fn next(&mut self) -> Option<Self::Item> {

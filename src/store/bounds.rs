@@ -31,7 +31,7 @@ pub(crate) fn check_value(version: &Version, op: &Op) -> Result<()> {
         return Ok(());
     };
     let (actual, max) = (value.bytes(), version.declared.limits.value_bytes_max);
-    if actual <= max {
+    if actual <= max || !key::is_users(path.collection()) {
         return Ok(());
     }
     let what = format!("value for {path} has {actual} bytes, more than {max}");
@@ -102,6 +102,7 @@ impl Draft {
         for name in &touched {
             self.bound_documents(name, ages)?;
         }
+        self.settle_chunks()?;
         self.check_limits(&touched)
     }
 

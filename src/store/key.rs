@@ -31,6 +31,9 @@ pub(crate) const TALLIES: &[u8] = b"\0tallies";
 /// The collection of the store itself: what was imported, and the like. No view lists it.
 pub(crate) const SYSTEM: &str = "$everlog";
 
+/// The collection of the chunks of bytes that are stored out of line.
+pub(crate) const CHUNKS: &str = "$bytes";
+
 /// Whether a collection is one of a user: names that start with a dollar are the store's own.
 pub(crate) fn is_users(collection: &str) -> bool {
     !collection.starts_with('$')

@@ -28,6 +28,7 @@
 mod back;
 mod base;
 mod bounds;
+mod bytes;
 mod collection;
 mod document;
 mod key;

@@ -206,10 +206,9 @@ impl View {
             Bound::Excluded(key) => behind(key),
         };
         let below = match keys.end_bound() {
-            // OK because the prefix has a letter at its end, and something always lies behind that.
-            Bound::Unbounded => key::after(&at("")).unwrap_or_default(),
-            Bound::Included(key) => behind(key),
-            Bound::Excluded(key) => at(key),
+            Bound::Unbounded => key::after(&at("")),
+            Bound::Included(key) => Some(behind(key)),
+            Bound::Excluded(key) => Some(at(key)),
         };
         self.version().span(from, below).map(|pair| pair.and_then(entry)).collect()
     }

@@ -31,13 +31,15 @@ pub(crate) struct Draft {
     effects: Vec<(Position, Effect)>,
     /// What series are to be cut to, beside what is declared.
     kept: Vec<(Path, Keep)>,
+    /// From which state values come back, so that bytes out of line come back with them.
+    source: Option<Arc<Version>>,
 }
 
 impl Draft {
     pub(crate) fn new(base: &Version, start: Position, time: Timestamp, meta: Option<Arc<Meta>>) -> Draft {
         let (version, before) = (base.clone(), base.clone());
         let (ops, effects, kept) = (Vec::new(), Vec::new(), Vec::new());
-        Draft { version, before, start, time, meta, ops, effects, kept }
+        Draft { version, before, start, time, meta, ops, effects, kept, source: None }
     }
 
     /// The state so far.
@@ -53,6 +55,21 @@ impl Draft {
     /// The state that it began with.
     pub(crate) fn before(&self) -> &Version {
         &self.before
+    }
+
+    /// Where its next record would stand.
+    pub(crate) fn next_position(&self) -> Position {
+        Position::new(self.start.epoch, self.start.lsn.plus(self.ops.len() as u64))
+    }
+
+    /// Says from which state values come back, for rollbacks.
+    pub(crate) fn restore_from(&mut self, source: Arc<Version>) {
+        self.source = Some(source);
+    }
+
+    /// The state from which values come back, if there is one.
+    pub(crate) fn source(&self) -> Option<&Arc<Version>> {
+        self.source.as_ref()
     }
 
     /// The time of its records.

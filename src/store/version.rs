@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::position::{Lsn, Position};
 use crate::state::Stamp;
 use crate::store::back::MergeBack;
-use crate::store::base::{Base, Merge};
+use crate::store::base::{Base, Merge, Pair};
 use crate::store::bounds::{Recency, remember};
 use crate::store::collection::Declared;
 use crate::store::document::{Document, Head, Slot};
@@ -116,15 +116,32 @@ impl Version {
         prefix: &[u8],
         from: Vec<u8>,
     ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
-        let prefix = prefix.to_vec();
-        let walk = self.base.walk(&from);
-        let overlay = self.overlay.range(Above(from)).map(|(key, slot)| (Arc::clone(key), slot.clone()));
-        Merge::new(overlay, walk, Slot::decode)
-            .take_while(move |pair| pair.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)))
-            .filter_map(|pair| match pair {
-                Ok((key, slot)) => slot.document().map(|document| Ok((key, document))),
-                Err(error) => Some(Err(error)),
-            })
+        self.span(from, key::after(prefix))
+    }
+
+    /// All documents and entries whose keys lie at or above `from` and below `below`, in order. What lies outside is not
+    /// read.
+    pub(crate) fn span(
+        &self,
+        from: Vec<u8>,
+        below: Option<Vec<u8>>,
+    ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
+        let bounds = Within::new(from, below);
+        let walk = bounds.clone().of(self.base.walk(&bounds.from));
+        let overlay = self.overlay.range(bounds).map(|(key, slot)| (Arc::clone(key), slot.clone()));
+        Merge::new(overlay, walk, Slot::decode).filter_map(here(|slot: Slot| slot.document()))
+    }
+
+    /// The same from the last to the first.
+    pub(crate) fn span_back(
+        &self,
+        from: Vec<u8>,
+        below: Option<Vec<u8>>,
+    ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
+        let bounds = Within::new(from, below);
+        let walk = bounds.clone().of(self.base.walk_back(bounds.below.as_deref()));
+        let overlay = self.overlay.range(bounds).rev().map(|(key, slot)| (Arc::clone(key), slot.clone()));
+        MergeBack::new(overlay, walk).filter_map(here(|slot: Slot| slot.document()))
     }
 
     /// What can be said of all documents whose keys start with `prefix`, from the key `from` on, without reading values.
@@ -133,43 +150,10 @@ impl Version {
         prefix: &[u8],
         from: Vec<u8>,
     ) -> impl Iterator<Item = Result<(Key, Head)>> + '_ {
-        let prefix = prefix.to_vec();
-        let walk = self.base.walk(&from);
-        let overlay = self.overlay.range(Above(from)).map(|(key, slot)| (Arc::clone(key), Head::of(slot)));
-        Merge::new(overlay, walk, Head::decode)
-            .take_while(move |pair| pair.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)))
-            .filter_map(|pair| match pair {
-                Ok((key, head)) => head.map(|head| Ok((key, head))),
-                Err(error) => Some(Err(error)),
-            })
-    }
-
-    /// All documents and entries whose keys lie at or above `from` and below `below`, in order.
-    pub(crate) fn span(
-        &self,
-        from: Vec<u8>,
-        below: Vec<u8>,
-    ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
-        self.range_from(b"", from)
-            .take_while(move |pair| pair.as_ref().map_or(true, |(key, _)| **key < *below))
-    }
-
-    /// The same from the last to the first.
-    pub(crate) fn span_back(
-        &self,
-        from: Vec<u8>,
-        below: Vec<u8>,
-    ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
-        // A range that ends before it starts is not for the tree.
-        let below = below.max(from.clone());
-        let walk = self.base.walk_back(Some(&below));
-        let overlay = self.overlay.range(Within(from.clone(), below)).rev();
-        MergeBack::new(overlay.map(|(key, slot)| (Arc::clone(key), slot.clone())), walk)
-            .take_while(move |pair| pair.as_ref().map_or(true, |(key, _)| **key >= *from))
-            .filter_map(|pair| match pair {
-                Ok((key, slot)) => slot.document().map(|document| Ok((key, document))),
-                Err(error) => Some(Err(error)),
-            })
+        let bounds = Within::new(from, key::after(prefix));
+        let walk = bounds.clone().of(self.base.walk(&bounds.from));
+        let overlay = self.overlay.range(bounds).map(|(key, slot)| (Arc::clone(key), Head::of(slot)));
+        Merge::new(overlay, walk, Head::decode).filter_map(here(|head| head))
     }
 
     /// What a collection has.
@@ -376,30 +360,41 @@ impl Version {
     }
 }
 
-/// All keys from one on.
-struct Above(Vec<u8>);
+/// All keys from one on and below another.
+#[derive(Clone)]
+struct Within {
+    from: Vec<u8>,
+    below: Option<Vec<u8>>,
+}
 
-impl RangeBounds<[u8]> for Above {
-    fn start_bound(&self) -> Bound<&[u8]> {
-        Bound::Included(&self.0)
+impl Within {
+    fn new(from: Vec<u8>, below: Option<Vec<u8>>) -> Within {
+        // The tree does not take a range that ends before it starts.
+        let below = below.map(|below| below.max(from.clone()));
+        Within { from, below }
     }
 
-    fn end_bound(&self) -> Bound<&[u8]> {
-        Bound::Unbounded
+    /// The pairs of a walk, up to the first that lies outside.
+    fn of(self, walk: impl Iterator<Item = Result<Pair>>) -> impl Iterator<Item = Result<Pair>> {
+        walk.take_while(move |pair| {
+            pair.as_ref().map_or(true, |(key, _)| RangeBounds::<[u8]>::contains(&self, key.as_slice()))
+        })
     }
 }
 
-/// All keys from one on and below another.
-struct Within(Vec<u8>, Vec<u8>);
-
 impl RangeBounds<[u8]> for Within {
     fn start_bound(&self) -> Bound<&[u8]> {
-        Bound::Included(&self.0)
+        Bound::Included(&self.from)
     }
 
     fn end_bound(&self) -> Bound<&[u8]> {
-        Bound::Excluded(&self.1)
+        self.below.as_deref().map_or(Bound::Unbounded, Bound::Excluded)
     }
+}
+
+/// Leaves out what is removed.
+fn here<S, T>(read: fn(S) -> Option<T>) -> impl FnMut(Result<(Key, S)>) -> Option<Result<(Key, T)>> {
+    move |pair| pair.map(|(key, found)| read(found).map(|found| (key, found))).transpose()
 }
 
 /// What a document counts for: bytes of key and value as text, and its part of the sum.

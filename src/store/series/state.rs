@@ -74,12 +74,6 @@ fn names(path: &Path) -> (&str, &str) {
     (path.collection(), path.key().unwrap_or_default())
 }
 
-/// The end of all entries of a series.
-fn end_of(collection: &str, name: &str) -> Vec<u8> {
-    // OK because the prefix ends with a one, so something always lies behind it.
-    key::after(&key::series(collection, name)).unwrap_or_default()
-}
-
 impl Version {
     /// What is known of the series at `path`; nothing if it has no entries.
     pub(crate) fn series(&self, path: &Path) -> Result<Option<Known>> {
@@ -153,7 +147,7 @@ impl Version {
         let floor = key::entry(collection, name, known.floor.0, known.floor.1);
         let end = key::entry(collection, name, time, lsn);
         let due: Vec<(Key, Arc<Document>)> =
-            self.span(floor.to_vec(), end.to_vec()).collect::<Result<_>>()?;
+            self.span(floor.to_vec(), Some(end.to_vec())).collect::<Result<_>>()?;
         if due.is_empty() {
             return Ok(Vec::new());
         }
@@ -202,24 +196,29 @@ impl Version {
     }
 
     /// The keys between which the entries of these times lie.
-    fn entry_bounds(&self, path: &Path, times: &impl RangeBounds<Timestamp>) -> Result<(Vec<u8>, Vec<u8>)> {
+    fn entry_bounds(
+        &self,
+        path: &Path,
+        times: &impl RangeBounds<Timestamp>,
+    ) -> Result<(Vec<u8>, Option<Vec<u8>>)> {
         let (collection, name) = names(path);
-        let Some(known) = self.series(path)? else { return Ok((vec![1], vec![1])) };
+        let end = key::after(&key::series(collection, name));
+        let Some(known) = self.series(path)? else { return Ok((end.clone().unwrap_or_default(), end)) };
         let at = |time| key::entry(collection, name, time, Lsn::ZERO).to_vec();
         let behind = |time: Timestamp| match time {
-            Timestamp::MAX => end_of(collection, name),
-            time => at(time.plus(Duration::from_micros(1))),
+            Timestamp::MAX => end.clone(),
+            time => Some(at(time.plus(Duration::from_micros(1)))),
         };
         let floor = key::entry(collection, name, known.floor.0, known.floor.1).to_vec();
         let from = match times.start_bound() {
             Bound::Unbounded => floor,
             Bound::Included(time) => at(*time).max(floor),
-            Bound::Excluded(time) => behind(*time).max(floor),
+            Bound::Excluded(time) => behind(*time).unwrap_or_default().max(floor),
         };
         let below = match times.end_bound() {
-            Bound::Unbounded => end_of(collection, name),
+            Bound::Unbounded => end,
             Bound::Included(time) => behind(*time),
-            Bound::Excluded(time) => at(*time),
+            Bound::Excluded(time) => Some(at(*time)),
         };
         Ok((from, below))
     }
