@@ -239,3 +239,15 @@ fn tidying_keeps_the_longest_window_that_was_declared() {
         assert!(store.at(positions[6]).is_ok(), "within two days");
     }
 }
+
+#[test]
+fn a_collection_that_is_not_rolled_back_stays_as_it_is() {
+    let bench = Bench::new();
+    let store = bench.open(|options| options.collection(Collection::new("log").not_rolled_back()));
+    let before = store.set("a.b", &1).unwrap().position;
+    store.set("log.x", &1).unwrap();
+    store.set("a.b", &2).unwrap();
+    store.rollback_to(before).unwrap().commit().unwrap();
+    assert_eq!(store.get::<u8>("a.b").unwrap(), Some(1));
+    assert_eq!(store.get::<u8>("log.x").unwrap(), Some(1));
+}

@@ -61,6 +61,10 @@ fn chunks_go_with_their_value_however_it_goes() {
     goes("emptying the collection", &|| drop(store.remove("a").unwrap()));
     goes("setting something else", &|| drop(store.set("a.doc.deep", &json!({"data": 1})).unwrap()));
     goes("a merge patch", &|| drop(store.merge("a.doc", &json!({"deep": null})).unwrap()));
+    goes("taking the mark away", &|| drop(store.remove("a.doc.deep.data.$bytes").unwrap()));
+    goes("a merge patch into the mark", &|| {
+        store.merge("a.doc.deep.data", &json!({"$bytes": "AA==", "more": 1})).unwrap();
+    });
     goes("setting small ones", &|| drop(store.set_bytes("a.doc.deep.data", b"x").unwrap()));
     goes("setting and removing at once", &|| {
         store
@@ -106,7 +110,7 @@ fn what_stands_for_bytes_cannot_be_copied_or_made_up_and_other_values_are_no_byt
     let (_directory, store) = scratch();
     store.set_bytes("a.b", &some(700_000, 1)).unwrap();
     let value: Value = store.get_value("a.b").unwrap().unwrap();
-    let made_up = json!({"$bytes": {"id": "9-9", "len": 5}});
+    let made_up = json!({"$bytes": "#9-9 5"});
     for error in [
         store.set("a.c", &value).expect_err("a copy"),
         store.set("a.c", &json!([made_up])).expect_err("made up"),
@@ -118,4 +122,40 @@ fn what_stands_for_bytes_cannot_be_copied_or_made_up_and_other_values_are_no_byt
     assert_eq!(store.get_bytes("a.c").unwrap(), Some(some(700_000, 1)));
     store.set("a.text", "x").unwrap();
     assert_eq!(store.get_bytes("a.text").expect_err("a text").kind(), &ErrorKind::WrongType);
+}
+
+#[test]
+fn bytes_come_back_with_a_rollback_also_of_a_part() {
+    let (_directory, store) = scratch();
+    let large = some(700_000, 1);
+    store.set("b.x", &1).unwrap();
+    let before = store.set_bytes("a.b", &large).unwrap().position;
+    store.set_bytes("a.b", &some(600_000, 2)).unwrap();
+    let between = store.position();
+    store.remove("a.b").unwrap();
+    store.set("b.x", &2).unwrap();
+    store.rollback_to(before).unwrap().commit().unwrap();
+    assert_eq!(store.get_bytes("a.b").unwrap().as_ref(), Some(&large));
+    store.set("b.x", &3).unwrap();
+    store.rollback_to(between).unwrap().only(["a"]).unwrap().commit().unwrap();
+    assert_eq!(store.get_bytes("a.b").unwrap(), Some(some(600_000, 2)));
+    assert_eq!(store.get::<u8>("b.x").unwrap(), Some(3));
+    store.remove("a").unwrap();
+    assert!(store.view().bytes() < 100);
+}
+
+#[test]
+fn bytes_come_back_with_an_undo() {
+    let (_directory, store) = scratch();
+    let scope = store.undo_scope("editor", ["a"]).unwrap();
+    scope.transaction("first", |tx| tx.set_bytes("a.b", &some(700_000, 1))).unwrap();
+    scope.transaction("second", |tx| tx.set_bytes("a.b", &some(600_000, 2))).unwrap();
+    scope.undo().unwrap();
+    assert_eq!(store.get_bytes("a.b").unwrap(), Some(some(700_000, 1)));
+    scope.redo().unwrap();
+    assert_eq!(store.get_bytes("a.b").unwrap(), Some(some(600_000, 2)));
+    scope.undo().unwrap();
+    scope.undo().unwrap();
+    assert_eq!(store.get_bytes("a.b").unwrap(), None);
+    assert!(store.view().bytes() < 100);
 }

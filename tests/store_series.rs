@@ -173,6 +173,24 @@ fn a_path_is_either_a_document_or_a_series() {
 }
 
 #[test]
+fn a_rollback_makes_a_series_of_a_document_again_and_a_document_of_a_series() {
+    let (_directory, store) = scratch();
+    let series = store.series::<u64>("a.x");
+    for number in 0..3 {
+        series.push(&number).unwrap();
+    }
+    let as_series = store.position();
+    series.clear().unwrap();
+    let as_document = store.set("a.x", "text").unwrap().position;
+    store.rollback_to(as_series).unwrap().commit().unwrap();
+    assert_eq!((values(&series), series.len().unwrap()), (vec![0, 1, 2], 3));
+    assert_eq!(series.latest(1).unwrap()[0].value, 2);
+    store.rollback_to(as_document).unwrap().commit().unwrap();
+    assert_eq!(store.get::<String>("a.x").unwrap().as_deref(), Some("text"));
+    assert_eq!(series.len().unwrap(), 0);
+}
+
+#[test]
 fn a_value_that_is_no_entry_of_the_type_is_told_and_others_are_read() {
     let (_directory, store) = scratch();
     store.series::<String>("a.x").push(&"text".to_owned()).unwrap();

@@ -45,6 +45,39 @@ impl Iterator for WalkBack {
     }
 }
 
+/// Slots of several overlays in descending order; where two have the same key the newer counts.
+pub(crate) struct NewestBack<O: Iterator> {
+    /// Newest first.
+    sources: Vec<Peekable<O>>,
+}
+
+impl<O: Iterator<Item = (Key, Slot)>> NewestBack<O> {
+    pub(crate) fn of(overlays: Vec<O>) -> NewestBack<O> {
+        NewestBack { sources: overlays.into_iter().map(Iterator::peekable).collect() }
+    }
+}
+
+impl<O: Iterator<Item = (Key, Slot)>> Iterator for NewestBack<O> {
+    type Item = (Key, Slot);
+
+    fn next(&mut self) -> Option<(Key, Slot)> {
+        let mut greatest: Option<(usize, &Key)> = None;
+        for (place, source) in self.sources.iter_mut().enumerate() {
+            if let Some((key, _)) = source.peek()
+                && greatest.is_none_or(|(_, greatest)| key > greatest)
+            {
+                greatest = Some((place, key));
+            }
+        }
+        let place = greatest?.0;
+        let found = self.sources[place].next()?;
+        for source in &mut self.sources[place + 1..] {
+            source.next_if(|(other, _)| *other == found.0);
+        }
+        Some(found)
+    }
+}
+
 /// Slots of an overlay over those of a base, in descending order, each key once.
 pub(crate) struct MergeBack<O: Iterator, B: Iterator> {
     overlay: Peekable<O>,

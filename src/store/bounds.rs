@@ -17,6 +17,7 @@ use crate::store::collection::Collection;
 use crate::store::document::Document;
 use crate::store::key::{self, Named};
 use crate::store::op::Op;
+use crate::store::order::Order;
 use crate::store::path::Path;
 use crate::store::series::Keep;
 use crate::store::transaction::Draft;
@@ -27,7 +28,11 @@ const HIGH: u64 = 2;
 
 /// Refuses a value over the limit.
 pub(crate) fn check_value(version: &Version, op: &Op) -> Result<()> {
-    let (Op::Set { path, value } | Op::Append { path, value, .. } | Op::Push { path, value, .. }) = op else {
+    let (Op::Set { path, value }
+    | Op::Append { path, value, .. }
+    | Op::Push { path, value, .. }
+    | Op::Entry { path, value: Some(value), .. }) = op
+    else {
         return Ok(());
     };
     let (actual, max) = (value.bytes(), version.declared.limits.value_bytes_max);
@@ -119,7 +124,7 @@ impl Draft {
 
     /// Whether it leaves less than there was, so that it may use what is held in reserve.
     pub(crate) fn is_relief(&self) -> bool {
-        self.version().bytes() < self.before().bytes()
+        self.version().bytes() < self.base().bytes()
     }
 
     fn bound_series(&mut self, ages: &Ages<'_>) -> Result<()> {
@@ -167,7 +172,7 @@ impl Draft {
 
     /// Refuses what takes the store or a collection over its limit. What does not add is accepted also above it.
     fn check_limits(&self, touched: &BTreeSet<String>) -> Result<()> {
-        let (before, after) = (self.before(), self.version());
+        let (before, after) = (self.base(), self.version());
         for name in touched {
             let max = after.declared.of(name).and_then(|collection| collection.bytes_max);
             let (current, wanted) = (before.tally(name).bytes, after.tally(name).bytes);
@@ -194,7 +199,7 @@ fn over(what: &str, current: u64, wanted: u64, max: u64) -> Error {
 fn path_of(op: &Op) -> Option<&Path> {
     match op {
         Op::Set { path, .. } | Op::Remove { path } | Op::Append { path, .. } => Some(path),
-        Op::Push { path, .. } | Op::Cut { path, .. } => Some(path),
+        Op::Push { path, .. } | Op::Cut { path, .. } | Op::Entry { path, .. } => Some(path),
         Op::Note { .. } => None,
     }
 }
@@ -268,6 +273,21 @@ pub struct CollectionUsage {
     pub bytes_max: Option<u64>,
 }
 
+impl Order {
+    /// Lets the history go that no declared window wants.
+    fn tidy(&self) -> Result<Compacted> {
+        self.compact(&self.view().declared.retention())
+    }
+
+    /// The same, if that would free something.
+    pub(crate) fn tidy_if_due(&self) -> Result<()> {
+        if self.journal.is_compaction_due(&self.view().declared.retention())? {
+            self.tidy()?;
+        }
+        Ok(())
+    }
+}
+
 impl Store {
     /// How full the store is: see [`Usage::is_high`]. O(collections).
     pub fn usage(&self) -> Usage {
@@ -299,6 +319,7 @@ impl Store {
     ///
     /// As [`Store::compact`].
     pub fn tidy(&self) -> Result<Compacted> {
-        self.compact(&self.view().version().declared.retention())
+        self.order.outside()?;
+        self.order.tidy()
     }
 }

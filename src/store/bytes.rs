@@ -2,9 +2,9 @@
 //!
 //! # Format
 //!
-//! Where the bytes are set stands `{"$bytes": "…"}` with their base64, or for large ones `{"$bytes": {"id": "…", "len": n}}`.
-//! Then the series of that id in the collection `$bytes` has the chunks, each as base64, under the times 0, 1, 2 and so on.
-//! They are pushed and cut in the transaction that puts the value there or takes it away.
+//! Where the bytes are set stands `{"$bytes": "…"}` with their base64, or for large ones `{"$bytes": "#id length"}`. Then the
+//! series of that id in the collection `$bytes` has the chunks, each as base64, under the times 0, 1, 2 and so on. They are
+//! pushed and cut in the transaction that puts the value there or takes it away.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -36,15 +36,18 @@ enum Marked<'a> {
 }
 
 fn marked(value: &Value) -> Option<Marked<'_>> {
-    let object = value.as_object().filter(|object| object.len() == 1)?;
-    match object.get(MARKER)? {
-        Value::String(text) => Some(Marked::Inline(text)),
-        about => Some(Marked::Chunks { id: about.get("id")?.as_str()?, len: about.get("len")?.as_u64()? }),
-    }
+    let text = value.as_object()?.get(MARKER)?.as_str()?;
+    Some(chunks_of(text).unwrap_or(Marked::Inline(text)))
 }
 
-fn marker(about: Value) -> Value {
-    Value::Object(Object::from_iter([(MARKER, about)]))
+/// What the text under a marker says, if it does not say the bytes themselves.
+fn chunks_of(text: &str) -> Option<Marked<'_>> {
+    let (id, len) = text.strip_prefix('#')?.split_once(' ')?;
+    Some(Marked::Chunks { id, len: len.parse().ok()? })
+}
+
+fn marker(text: Value) -> Value {
+    Value::Object(Object::from_iter([(MARKER, text)]))
 }
 
 fn chunks_at(id: &str) -> Path {
@@ -133,8 +136,8 @@ impl Tx<'_> {
             let time = Timestamp::from_micros(number as u64);
             self.draft.apply(Op::Push { path: chunks_at(&id), time, value: encoded(chunk) })?;
         }
-        let about = [("id", Value::from(id.as_str())), ("len", Value::from(bytes.len() as u64))];
-        self.set_value(path, marker(Value::Object(Object::from_iter(about))))
+        let text = format!("#{id} {}", bytes.len());
+        self.set_value(path, marker(Value::from(text.as_str())))
     }
 
     /// The bytes at `path`, if there are any.
@@ -212,11 +215,15 @@ impl Store {
 }
 
 /// Counts the values whose chunks are out of line.
-fn count<'a>(value: &'a Value, by: i64, counts: &mut BTreeMap<&'a str, i64>) {
-    match (marked(value), value) {
-        (Some(Marked::Chunks { id, .. }), _) => *counts.entry(id).or_default() += by,
-        (_, Value::Array(array)) => array.iter().for_each(|value| count(value, by, counts)),
-        (_, Value::Object(object)) => object.iter().for_each(|(_, value)| count(value, by, counts)),
+fn count<'a>(key: Option<&str>, value: &'a Value, by: i64, counts: &mut BTreeMap<&'a str, i64>) {
+    match value {
+        Value::String(text) if key == Some(MARKER) => {
+            if let Some(Marked::Chunks { id, .. }) = chunks_of(text) {
+                *counts.entry(id).or_default() += by;
+            }
+        }
+        Value::Array(array) => array.iter().for_each(|value| count(None, value, by, counts)),
+        Value::Object(object) => object.iter().for_each(|(key, value)| count(Some(key), value, by, counts)),
         _ => {}
     }
 }
@@ -234,12 +241,13 @@ impl Draft {
                 counts.entry(effect.path.key().unwrap_or_default()).or_default();
                 continue;
             }
-            effect.old.iter().for_each(|old| count(old, -1, &mut counts));
-            effect.new.iter().for_each(|new| count(new, 1, &mut counts));
+            let key = effect.path.inner().last().map(String::as_str);
+            effect.old.iter().for_each(|old| count(key, old, -1, &mut counts));
+            effect.new.iter().for_each(|new| count(key, new, 1, &mut counts));
         }
         let counts: Vec<(Path, i64)> = counts.into_iter().map(|(id, by)| (chunks_at(id), by)).collect();
         for (path, by) in counts {
-            let was_there = self.before().series(&path)?.is_some();
+            let was_there = self.base().series(&path)?.is_some();
             if by < 0 || (by == 0 && !was_there) {
                 self.apply(Op::Cut { path, time: Timestamp::MAX, lsn: Lsn::MAX })?;
             } else if by > 1 || (by == 1 && was_there) {

@@ -222,9 +222,10 @@ impl Declared {
         self.of(name)?.defaults.as_ref()?.as_object()
     }
 
-    /// Whether rollbacks leave a collection as it is.
-    pub(crate) fn is_not_rolled_back(&self, name: &str) -> bool {
-        self.of(name).is_some_and(|collection| collection.is_not_rolled_back)
+    /// The names of the collections that rollbacks leave as they are.
+    pub(crate) fn not_rolled_back(&self) -> impl Iterator<Item = &str> {
+        let left = self.collections.values().filter(|collection| collection.is_not_rolled_back);
+        left.map(|collection| collection.name.as_str())
     }
 
     /// What history is to be kept: as far back as the longest window, up to a number of bytes.

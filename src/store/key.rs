@@ -68,6 +68,11 @@ pub(crate) fn documents(collection: &str) -> Vec<u8> {
     under(collection, DOCUMENT)
 }
 
+/// What the keys of everything in a collection start with.
+pub(crate) fn all_of(collection: &str) -> Vec<u8> {
+    [collection.as_bytes(), &[0]].concat()
+}
+
 /// Where the count of a series stands.
 pub(crate) fn known(collection: &str, key: &str) -> Key {
     let mut bytes = under(collection, KNOWN);

@@ -29,20 +29,36 @@ mod back;
 mod base;
 mod bounds;
 mod bytes;
+mod cache;
 mod collection;
+mod condition;
+mod diff;
 mod document;
+mod feed;
+mod follow;
+mod history;
 mod key;
+mod maker;
+mod once;
 mod op;
 mod options;
 mod order;
 mod page;
 mod path;
 mod replay;
+mod rollback;
 mod series;
+mod status;
+mod submit;
+mod subscription;
+mod timeline;
 mod transaction;
+mod undo;
+mod upkeep;
 mod value;
 mod version;
 mod view;
+mod watch;
 
 use std::sync::Arc;
 
@@ -60,13 +76,24 @@ use crate::store::order::Order;
 
 pub use bounds::{CollectionUsage, Usage};
 pub use collection::{Collection, CollectionHandle, Handle};
+pub use condition::Expected;
+pub use diff::{Diff, PathChange};
+pub use history::{Changed, History};
+pub use once::{ONCE_AGE, ONCE_KEYS_KEPT, ONCE_KEYS_MAX, Once};
 pub use options::StoreOptions;
 pub use page::{Listed, PAGE_MAX, PAGE_SIZE, Page};
 pub use path::{IntoPath, Path, SEGMENT_BYTES_MAX};
+pub use rollback::RollbackPreview;
 pub use series::{Series, SeriesEntry, SeriesView};
+pub use status::{Saving, StatusChanges};
+pub use submit::StoreTicket;
+pub use subscription::{Delivered, StoreSubscription, Touched};
+pub use timeline::{RestorePoint, Timeline, TimelinePage};
 pub use transaction::Tx;
+pub use undo::UndoScope;
 pub use value::{Array, DEPTH_MAX, Object, Value};
 pub use view::{Entry, View};
+pub use watch::{WATCH_WAITING_MAX, Watch, WatchItem};
 
 /// JSON documents in one directory, by path. Cheap to clone; all clones are one store.
 #[derive(Clone)]
@@ -295,7 +322,7 @@ impl Store {
     /// `Damaged` if the log reads back differently from what was written (J10); `Full`; `ReadOnly`.
     pub fn snapshot(&self) -> Result<Position> {
         self.order.outside()?;
-        replay::snapshot(&self.order.journal)
+        self.order.snapshot()
     }
 
     /// Lets history go that `retention` does not keep; what it keeps stays readable at every instant.
@@ -305,8 +332,7 @@ impl Store {
     /// As [`Store::snapshot`].
     pub fn compact(&self, retention: &Retention) -> Result<Compacted> {
         self.order.outside()?;
-        let journal = &self.order.journal;
-        replay::with_maker(journal, |maker| journal.compact_with(retention, maker))
+        self.order.compact(retention)
     }
 
     /// What opening found and did.
@@ -376,7 +402,7 @@ impl Store {
     /// As [`Journal::close`](crate::Journal::close).
     pub fn close(&self) -> Result<()> {
         self.order.outside()?;
-        self.order.close()
+        self.order.close_tidily()
     }
 }
 

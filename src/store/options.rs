@@ -1,11 +1,10 @@
 //! How a store is opened.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::Options;
 use crate::journal::options::{Background, Damaged, FACE_STORE, Face};
 use crate::medium::{Disk, Medium, Presence};
@@ -13,14 +12,20 @@ use crate::state::Codec;
 use crate::state::registry::{Found, Place};
 use crate::store::Store;
 use crate::store::collection::{Collection, Declared, Window};
+use crate::store::diff::Scope;
 use crate::store::op::OP_VERSION;
 use crate::store::order::Order;
+use crate::store::path::{IntoPath, Path};
 
 /// How a store is opened. All settings have defaults.
 #[derive(Clone, Debug, Default)]
 pub struct StoreOptions {
     journal: Options,
     declared: Declared,
+    /// What a rollback leaves alone.
+    kept: Scope,
+    /// What is wrong with these options; told at opening.
+    fault: Option<Error>,
 }
 
 impl StoreOptions {
@@ -98,6 +103,17 @@ impl StoreOptions {
         self.journal(|journal| journal.damaged(damaged))
     }
 
+    /// What lies below these paths is not rolled back: credentials, positions in queues, and whatever else must not be what
+    /// it was. A rollback leaves it as it is and its preview says so. A path that leads nowhere is told at opening.
+    #[must_use]
+    pub fn not_rolled_back(mut self, prefixes: impl IntoIterator<Item = impl IntoPath>) -> StoreOptions {
+        match Scope::of(prefixes) {
+            Ok(kept) => self.kept = kept,
+            Err(error) => self.fault = Some(error),
+        }
+        self
+    }
+
     /// Who does the work beside the commits.
     #[must_use]
     pub fn background(self, background: Background) -> StoreOptions {
@@ -116,10 +132,14 @@ impl StoreOptions {
     /// # Errors
     ///
     /// As [`Store::open`].
-    pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
-        self.declared.check()?;
+    pub fn open(self, path: impl AsRef<std::path::Path>) -> Result<Store> {
+        let checked = self.checked()?;
+        checked.open_checked(path.as_ref())
+    }
+
+    fn open_checked(self, path: &std::path::Path) -> Result<Store> {
         let presence = if self.journal.must_exist { Presence::MustExist } else { Presence::CreateMissing };
-        let disk = Disk::open(path.as_ref(), presence)?;
+        let disk = Disk::open(path, presence)?;
         if self.journal.read_only {
             return self.open_on(Arc::new(disk));
         }
@@ -127,9 +147,9 @@ impl StoreOptions {
         match place.look::<Order>()? {
             Found::Live(order) => Ok(Store::of(order)),
             Found::Free(vacancy) => {
-                let declared = self.declared.clone();
+                let (kept, declared) = (self.kept.clone(), self.declared.clone());
                 let journal = self.face().open_on(Arc::new(disk))?;
-                let order = Arc::new(Order::new(journal, Some(place.clone()), declared)?);
+                let order = Order::new(journal, Some(place.clone()), kept, declared)?;
                 vacancy.move_in(order.id, &order);
                 Ok(Store::of(order))
             }
@@ -142,10 +162,20 @@ impl StoreOptions {
     ///
     /// As [`Store::open`]; `Held` if this or another process has it open for writing.
     pub fn open_on(self, medium: Arc<dyn Medium>) -> Result<Store> {
+        let checked = self.checked()?;
+        let (kept, declared) = (checked.kept.clone(), checked.declared.clone());
+        let journal = checked.face().open_on(medium)?;
+        Ok(Store::of(Order::new(journal, None, kept, declared)?))
+    }
+
+    fn checked(mut self) -> Result<StoreOptions> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
         self.declared.check()?;
-        let declared = self.declared.clone();
-        let journal = self.face().open_on(medium)?;
-        Ok(Store::of(Arc::new(Order::new(journal, None, declared)?)))
+        let declared = self.declared.not_rolled_back().map(|name| Path::of_segments([name]));
+        self.kept = Scope::of(self.kept.paths().iter().cloned().chain(declared))?;
+        Ok(self)
     }
 
     /// The options with what the journal is to hold (J15).

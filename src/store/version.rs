@@ -1,4 +1,8 @@
-//! The state of a store at one position: immutable, cheap to clone, an overlay of changes over the runs of a snapshot.
+//! The state of a store at one position: immutable, cheap to clone, overlays of changes over the runs of a snapshot.
+//!
+//! There is one overlay that commits change. When a snapshot is about to be made it is *sealed* and an empty one takes its
+//! place; once the snapshot is there the sealed one is let go and the new runs are what lies below. Both take no longer
+//! for a large overlay than for a small one.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, RangeBounds};
@@ -9,9 +13,10 @@ use rpds::RedBlackTreeMapSync;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::{Lsn, Position};
+use crate::snapshot::Run;
 use crate::state::Stamp;
-use crate::store::back::MergeBack;
-use crate::store::base::{Base, Merge, Pair};
+use crate::store::back::{MergeBack, NewestBack};
+use crate::store::base::{Base, Keys, Merge, Newest, Pair, Walk};
 use crate::store::bounds::{Recency, remember};
 use crate::store::collection::Declared;
 use crate::store::document::{Document, Head, Slot};
@@ -44,7 +49,24 @@ pub(crate) struct Effect {
     pub(crate) path: Path,
     pub(crate) old: Option<Value>,
     pub(crate) new: Option<Value>,
+    /// Which entry it was, if the place is a series.
+    pub(crate) entry: Option<(Timestamp, Lsn)>,
 }
+
+impl Effect {
+    /// Whether the path is that of a series, and the values are those of one entry of it.
+    pub(crate) fn in_series(&self) -> bool {
+        self.entry.is_some()
+    }
+
+    /// Something inside a document, or all of it.
+    fn inside(path: Path, old: Option<Value>, new: Option<Value>) -> Effect {
+        Effect { path, old, new, entry: None }
+    }
+}
+
+/// What is newer than the runs below.
+type Overlay = RedBlackTreeMapSync<Key, Slot>;
 
 /// The whole state at a position.
 #[derive(Clone, Debug, Default)]
@@ -53,28 +75,30 @@ pub(crate) struct Version {
     pub(crate) time: Timestamp,
     /// What was declared about the collections; the past has what is declared today.
     pub(crate) declared: Arc<Declared>,
-    overlay: RedBlackTreeMapSync<Key, Slot>,
-    tallies: RedBlackTreeMapSync<Arc<str>, Tally>,
     /// Of collections whose oldest documents go: remembered when first needed, then kept up.
     pub(crate) recency: RedBlackTreeMapSync<Arc<str>, Recency>,
+    overlay: Overlay,
+    /// Sealed ones, newest first, each with its number.
+    sealed: Vec<(u64, Overlay)>,
+    tallies: RedBlackTreeMapSync<Arc<str>, Tally>,
     base: Arc<Base>,
 }
 
 impl Version {
     /// The state that a snapshot at `position` holds.
-    pub(crate) fn of_base(base: Base, position: Position, time: Timestamp) -> Result<Version> {
+    pub(crate) fn of_base(base: Arc<Base>, position: Position, time: Timestamp) -> Result<Version> {
         let tallies = match base.bytes(key::TALLIES)? {
             Some(bytes) => read_tallies(&bytes)?,
             None => RedBlackTreeMapSync::default(),
         };
-        Ok(Version { position, time, tallies, base: Arc::new(base), ..Version::default() })
+        Ok(Version { position, time, tallies, base, ..Version::default() })
     }
 
     /// What stands under `key`, if anything.
     pub(crate) fn slot(&self, key: &[u8]) -> Result<Option<Arc<Document>>> {
-        match self.overlay.get(key) {
+        match self.overlays().find_map(|overlay| overlay.get(key)) {
             Some(slot) => Ok(slot.document()),
-            None => Ok(self.base.get(key)?.and_then(|slot| slot.document())),
+            None => self.base.document(key),
         }
     }
 
@@ -128,8 +152,8 @@ impl Version {
     ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
         let bounds = Within::new(from, below);
         let walk = bounds.clone().of(self.base.walk(&bounds.from));
-        let overlay = self.overlay.range(bounds).map(|(key, slot)| (Arc::clone(key), slot.clone()));
-        Merge::new(overlay, walk, Slot::decode).filter_map(here(|slot: Slot| slot.document()))
+        let newer = Newest::of(self.overlays().map(|overlay| bounds.slots(overlay)).collect());
+        Merge::new(newer, walk, Slot::decode).filter_map(here(|slot: Slot| slot.document()))
     }
 
     /// The same from the last to the first.
@@ -140,8 +164,8 @@ impl Version {
     ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
         let bounds = Within::new(from, below);
         let walk = bounds.clone().of(self.base.walk_back(bounds.below.as_deref()));
-        let overlay = self.overlay.range(bounds).rev().map(|(key, slot)| (Arc::clone(key), slot.clone()));
-        MergeBack::new(overlay, walk).filter_map(here(|slot: Slot| slot.document()))
+        let newer = NewestBack::of(self.overlays().map(|overlay| bounds.slots(overlay).rev()).collect());
+        MergeBack::new(newer, walk).filter_map(here(|slot: Slot| slot.document()))
     }
 
     /// What can be said of all documents whose keys start with `prefix`, from the key `from` on, without reading values.
@@ -152,8 +176,9 @@ impl Version {
     ) -> impl Iterator<Item = Result<(Key, Head)>> + '_ {
         let bounds = Within::new(from, key::after(prefix));
         let walk = bounds.clone().of(self.base.walk(&bounds.from));
-        let overlay = self.overlay.range(bounds).map(|(key, slot)| (Arc::clone(key), Head::of(slot)));
-        Merge::new(overlay, walk, Head::decode).filter_map(here(|head| head))
+        let newer = Newest::of(self.overlays().map(|overlay| bounds.slots(overlay)).collect());
+        let newer = newer.map(|(key, slot)| (key, Head::of(&slot)));
+        Merge::new(newer, walk, Head::decode).filter_map(here(|head| head))
     }
 
     /// What a collection has.
@@ -176,9 +201,49 @@ impl Version {
         self.tallies.iter().fold(0, |sum, (_, tally)| sum.wrapping_add(tally.sum))
     }
 
-    /// How many slots the overlay has.
-    pub(crate) fn overlay_len(&self) -> usize {
-        self.overlay.size()
+    /// All overlays, newest first.
+    fn overlays(&self) -> impl Iterator<Item = &Overlay> {
+        std::iter::once(&self.overlay).chain(self.sealed.iter().map(|(_, overlay)| overlay))
+    }
+
+    /// Puts the present overlay aside under `number`, which grows from one sealing to the next.
+    pub(crate) fn seal(&mut self, number: u64) {
+        self.sealed.insert(0, (number, std::mem::take(&mut self.overlay)));
+    }
+
+    /// Lets go the overlays sealed under `number` and before: `base` has all that is in them.
+    pub(crate) fn settle(&mut self, number: u64, base: &Arc<Base>) {
+        self.sealed.retain(|(sealed, _)| *sealed > number);
+        self.base = Arc::clone(base);
+    }
+
+    /// What was sealed under `number` and before, newest first.
+    pub(crate) fn sealed(&self, number: u64) -> impl Iterator<Item = (&Key, &Slot)> {
+        let due = self.sealed.iter().filter(move |(sealed, _)| *sealed <= number);
+        due.flat_map(|(_, overlay)| overlay.iter())
+    }
+
+    /// What lies below.
+    pub(crate) fn base(&self) -> &Arc<Base> {
+        &self.base
+    }
+
+    /// The keys at and above `prefix` that start with it and under which this version may differ from `other`, in order:
+    /// those of all that the two do not share.
+    pub(crate) fn keys_apart<'a>(
+        &'a self,
+        other: &'a Version,
+        prefix: &[u8],
+    ) -> impl Iterator<Item = Result<Key>> + 'a {
+        let prefix = prefix.to_vec();
+        let overlays = self.overlays().chain(other.overlays());
+        let newer = Newest::of(
+            overlays.map(|overlay| Within::new(prefix.clone(), key::after(&prefix)).slots(overlay)).collect(),
+        );
+        let runs: Vec<Run> =
+            self.base.runs_beyond(&other.base).chain(other.base.runs_beyond(&self.base)).cloned().collect();
+        let keys = Keys { newer: newer.peekable(), runs: Walk::over(&runs, &prefix).peekable() };
+        keys.take_while(move |key| key.as_ref().map_or(true, |key| key.starts_with(&prefix)))
     }
 
     /// Takes in one change; tells what it did, nothing if it changed nothing. After an error nothing has changed. The
@@ -193,6 +258,9 @@ impl Version {
             }
             Op::Push { path, time, value } => vec![self.push(path, *time, value, stamp)?],
             Op::Cut { path, time, lsn } => self.cut(path, *time, *lsn, stamp)?,
+            Op::Entry { path, time, lsn, value } => {
+                self.place(path, (*time, *lsn), value.as_ref(), stamp)?.into_iter().collect()
+            }
             Op::Note { .. } => Vec::new(),
         })
     }
@@ -211,7 +279,7 @@ impl Version {
         }
         let old = old.cloned();
         self.edit(path, document.as_deref(), stamp, |value| value.set_at(path.inner(), new.clone()))?;
-        Ok(Some(Effect { path: path.clone(), old, new: Some(new.clone()) }))
+        Ok(Some(Effect::inside(path.clone(), old, Some(new.clone()))))
     }
 
     fn append(
@@ -234,7 +302,7 @@ impl Version {
         }
         let new = Value::Array(list);
         self.edit(path, document.as_deref(), stamp, |value| value.set_at(path.inner(), new.clone()))?;
-        Ok(Some(Effect { path: path.clone(), old, new: Some(new) }))
+        Ok(Some(Effect::inside(path.clone(), old, Some(new))))
     }
 
     fn remove(&mut self, path: &Path, stamp: &Stamp) -> Result<Option<Effect>> {
@@ -246,14 +314,14 @@ impl Version {
                 None,
                 stamp,
             );
-            return Ok(Some(Effect { path: path.clone(), old: Some(document.value.clone()), new: None }));
+            return Ok(Some(Effect::inside(path.clone(), Some(document.value.clone()), None)));
         }
         let Some(old) = document.value.at(path.inner()).cloned() else { return Ok(None) };
         self.edit(path, Some(&document), stamp, |value| {
             value.remove_at(path.inner());
             Ok(())
         })?;
-        Ok(Some(Effect { path: path.clone(), old: Some(old), new: None }))
+        Ok(Some(Effect::inside(path.clone(), Some(old), None)))
     }
 
     fn clear(&mut self, path: &Path, stamp: &Stamp) -> Result<Vec<Effect>> {
@@ -262,7 +330,7 @@ impl Version {
         let mut effects = self.clear_series(path, stamp)?;
         for (bytes, document) in all {
             if let Some(key::Named::Document { key, .. }) = key::read(&bytes) {
-                effects.push(Effect { path: path.join(key), old: Some(document.value.clone()), new: None });
+                effects.push(Effect::inside(path.join(key), Some(document.value.clone()), None));
             }
             self.put(bytes, Some(&document), None, stamp);
         }
@@ -343,20 +411,16 @@ impl Version {
         self.put_uncounted(key, new);
     }
 
-    /// All that is not in the runs below, as pairs of a run in order; the counts come first.
+    /// Whether there is anything that is not in the runs below.
+    pub(crate) fn has_delta(&self) -> bool {
+        !self.overlay.is_empty()
+    }
+
+    /// All that is not in the runs below, of a version without sealed overlays, as pairs of a run in order; the counts come first.
     pub(crate) fn delta(&self) -> impl Iterator<Item = (Key, Vec<u8>)> + '_ {
         let tallies = (Key::from(key::TALLIES), write_tallies(&self.tallies));
         std::iter::once(tallies)
             .chain(self.overlay.iter().map(|(key, slot)| (Arc::clone(key), slot.encode())))
-    }
-
-    /// All that there is, as pairs of one run in order; the counts come first.
-    pub(crate) fn whole(&self) -> impl Iterator<Item = Result<(Key, Vec<u8>)>> + '_ {
-        let tallies = (Key::from(key::TALLIES), write_tallies(&self.tallies));
-        let all = self
-            .range_from(b"", vec![1])
-            .map(|pair| pair.map(|(key, document)| (key, Slot::Here(document).encode())));
-        std::iter::once(Ok(tallies)).chain(all)
     }
 }
 
@@ -372,6 +436,11 @@ impl Within {
         // The tree does not take a range that ends before it starts.
         let below = below.map(|below| below.max(from.clone()));
         Within { from, below }
+    }
+
+    /// The slots of an overlay.
+    fn slots<'a>(&self, overlay: &'a Overlay) -> impl DoubleEndedIterator<Item = (Key, Slot)> + use<'a> {
+        overlay.range(self.clone()).map(|(key, slot)| (Arc::clone(key), slot.clone()))
     }
 
     /// The pairs of a walk, up to the first that lies outside.

@@ -74,6 +74,15 @@ fn names(path: &Path) -> (&str, &str) {
     (path.collection(), path.key().unwrap_or_default())
 }
 
+/// The effect of an entry that goes.
+fn gone(path: Path, key: &Key, document: &Document) -> Effect {
+    let entry = match key::read(key) {
+        Some(Named::Entry { time, lsn, .. }) => Some((time, lsn)),
+        _ => None,
+    };
+    Effect { path, old: Some(document.value.clone()), new: None, entry }
+}
+
 impl Version {
     /// What is known of the series at `path`; nothing if it has no entries.
     pub(crate) fn series(&self, path: &Path) -> Result<Option<Known>> {
@@ -106,6 +115,14 @@ impl Version {
         }
     }
 
+    fn check_no_document(&self, path: &Path) -> Result<()> {
+        if self.document(path)?.is_none() {
+            return Ok(());
+        }
+        let what = format!("at {path} stands a document, not a series");
+        Err(Error::new(ErrorKind::WrongType, what).advise("remove it first, or use another key"))
+    }
+
     pub(crate) fn push(
         &mut self,
         path: &Path,
@@ -114,10 +131,7 @@ impl Version {
         stamp: &Stamp,
     ) -> Result<Effect> {
         check_path(path)?;
-        if self.document(path)?.is_some() {
-            let what = format!("at {path} stands a document, not a series");
-            return Err(Error::new(ErrorKind::WrongType, what).advise("remove it first, or use another key"));
-        }
+        self.check_no_document(path)?;
         let bytes = value.bytes();
         if bytes > DOCUMENT_BYTES_MAX {
             let kind = ErrorKind::TooLarge { actual: bytes, max: DOCUMENT_BYTES_MAX };
@@ -132,7 +146,35 @@ impl Version {
         let key = key::entry(collection, name, place.0, place.1);
         self.put(key, None, Some(Document::new(value.clone(), stamp)), stamp);
         self.set_series(path, known, stamp);
-        Ok(Effect { path: path.clone(), old: None, new: Some(value.clone()) })
+        Ok(Effect { path: path.clone(), old: None, new: Some(value.clone()), entry: Some(place) })
+    }
+
+    /// Puts an entry where it stood before, or takes it out.
+    pub(crate) fn place(
+        &mut self,
+        path: &Path,
+        place: (Timestamp, Lsn),
+        new: Option<&Value>,
+        stamp: &Stamp,
+    ) -> Result<Option<Effect>> {
+        check_path(path)?;
+        let (collection, name) = names(path);
+        let key = key::entry(collection, name, place.0, place.1);
+        let present = self.slot(&key)?;
+        let old = present.as_ref().map(|present| present.value.clone());
+        if old.as_ref() == new {
+            return Ok(None);
+        }
+        if new.is_some() {
+            self.check_no_document(path)?;
+        }
+        let mut known = self.series(path)?.unwrap_or(Known { count: 0, floor: place });
+        known.count = known.count + u64::from(new.is_some()) - u64::from(old.is_some());
+        known.floor = known.floor.min(place);
+        let document = new.map(|value| Document::new(value.clone(), stamp));
+        self.put(key, present.as_deref(), document, stamp);
+        self.set_series(path, known, stamp);
+        Ok(Some(Effect { path: path.clone(), old, new: new.cloned(), entry: Some(place) }))
     }
 
     pub(crate) fn cut(
@@ -155,7 +197,7 @@ impl Version {
         known.floor = known.floor.max((time, lsn));
         let mut effects = Vec::with_capacity(due.len());
         for (key, document) in due {
-            effects.push(Effect { path: path.clone(), old: Some(document.value.clone()), new: None });
+            effects.push(gone(path.clone(), &key, &document));
             self.put(key, Some(&document), None, stamp);
         }
         self.set_series(path, known, stamp);
@@ -173,7 +215,7 @@ impl Version {
         let mut effects = Vec::with_capacity(entries.len());
         for (bytes, document) in entries {
             if let Some(Named::Entry { key, .. }) = key::read(&bytes) {
-                effects.push(Effect { path: path.join(key), old: Some(document.value.clone()), new: None });
+                effects.push(gone(path.join(key), &bytes, &document));
             }
             self.put(bytes, Some(&document), None, stamp);
         }
