@@ -305,6 +305,7 @@ impl Order {
         let records = encoded.records();
         self.journal.check_records(&records)?;
         let durability = if draft.is_relaxed() { Durability::Buffered } else { manner.durability };
+        let refusals = pending.refusals;
         loop {
             if let Some(entered) = self.journal.enter_reserved(&records, durability, sitter, &reserved)? {
                 let committed = draft.into_committed();
@@ -312,9 +313,9 @@ impl Order {
                 self.enqueue(committed);
                 return Ok(entered);
             }
-            // A pin came between: the same changes once more, at their new place.
-            self.refresh(pending)?;
-            reserved = self.reserve(pending.refusals)?;
+            // A pin came between: the same changes once more, at their new place. They were decided on what was pending; if
+            // numbers were taken back meanwhile that is void, and so are they.
+            reserved = self.reserve(refusals)?;
             draft = draft.moved(
                 &pending.version,
                 Position::new(self.epoch, reserved.first_lsn),
