@@ -90,6 +90,7 @@ impl RollbackPreview {
         let RollbackPreview { order, manner, from, target, scope, plan } = self;
         let committed = order.commit(&manner, |tx: &mut Tx<'_>| -> Result<()> {
             check_unmoved(&from, tx.version(), &plan.changes)?;
+            tx.draft.restore_from(Arc::clone(&target));
             perform(tx, plan.changes)?;
             if tx.effects().is_empty() {
                 return Ok(());
@@ -123,7 +124,13 @@ fn check_unmoved(seen: &Version, now: &Version, changes: &[PathChange]) -> Resul
 }
 
 /// Puts at each place what is to be there.
-pub(super) fn perform(tx: &mut Tx<'_>, changes: Vec<PathChange>) -> Result<()> {
+pub(super) fn perform(tx: &mut Tx<'_>, mut changes: Vec<PathChange>) -> Result<()> {
+    // Where a series was is a document, or the other way round: what is in the way goes first.
+    changes.sort_by_key(|change| match (change.entry, &change.new) {
+        (Some(_), None) => 0,
+        (None, _) => 1,
+        (Some(_), Some(_)) => 2,
+    });
     for PathChange { path, new, entry, .. } in changes {
         tx.apply(match (entry, new) {
             (Some((time, lsn)), value) => Op::Entry { path, time, lsn, value },
