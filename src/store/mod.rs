@@ -27,6 +27,8 @@
 
 mod base;
 mod document;
+#[allow(dead_code)]
+mod import;
 mod key;
 mod op;
 mod options;

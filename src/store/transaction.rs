@@ -79,6 +79,11 @@ impl<'a> Tx<'a> {
         Tx { draft }
     }
 
+    /// Takes in a change as it is to be logged; tells whether it changes anything.
+    pub(crate) fn apply(&mut self, op: Op) -> Result<bool> {
+        self.draft.apply(op)
+    }
+
     /// The value at `path` as a `T`, if there is one.
     ///
     /// # Errors
@@ -215,7 +220,7 @@ impl<'a> Tx<'a> {
     }
 
     /// Writes the difference between `old`, which is there, and `new`.
-    fn change_to(&mut self, path: &Path, old: Option<Value>, new: Value) -> Result<bool> {
+    pub(crate) fn change_to(&mut self, path: &Path, old: Option<Value>, new: Value) -> Result<bool> {
         let Some(old) = old else {
             return self.draft.apply(Op::Set { path: path.clone(), value: new });
         };

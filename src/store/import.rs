@@ -1,0 +1,2 @@
+//! Importing JSON files.
+pub(crate) mod text;
