@@ -25,11 +25,14 @@
 //! # }
 //! ```
 
+mod app_dir;
 mod base;
 mod document;
-#[allow(dead_code)]
+mod export;
 mod import;
 mod key;
+mod mirror;
+mod mirror_file;
 mod op;
 mod options;
 mod order;
@@ -54,6 +57,10 @@ use crate::state::when::resolve;
 use crate::state::{Meta, TransactionError, When};
 use crate::store::order::Order;
 
+pub use app_dir::app_dir;
+pub use export::{Exported, Form};
+pub use import::{Format, Import, ImportReport, Imported, Problem, Source, Told};
+pub use mirror::{Mirror, MirrorImport, MirrorStatus};
 pub use options::StoreOptions;
 pub use path::{IntoPath, Path, SEGMENT_BYTES_MAX};
 pub use transaction::Tx;

@@ -111,6 +111,14 @@ impl Order {
         self.published.load_full()
     }
 
+    /// The version of everything that is durable by now. Waits for a commit that is being decided.
+    pub(crate) fn settled_view(&self) -> Result<Arc<Version>> {
+        // Whoever holds this may have a place in the journal, and none in the queue yet.
+        drop(self.pending.lock());
+        self.publish()?;
+        Ok(self.published.load_full())
+    }
+
     fn inside(&self) -> Inside {
         inside::enter(self.id)
     }
