@@ -81,7 +81,7 @@ impl Store {
     ///
     /// Edits by people are neither read nor written over: the mirror then stops with `Conflict` in its status until
     /// [`Store::import_mirror`] has taken them in, or the file is gone. With
-    /// [`Background::Inline`](crate::journal::options::Background) there is no thread; call [`Mirror::write`].
+    /// [`Background::Inline`](crate::journal::Background) there is no thread; call [`Mirror::write`].
     ///
     /// # Errors
     ///
@@ -256,7 +256,7 @@ impl Shared {
         if state.changed.is_some_and(|written| written >= changed) {
             return Ok(());
         }
-        let outcome = self.check(&state).and_then(|()| write(version, &self.collection, &self.file));
+        let outcome = self.check(&state, version).and_then(|()| write(version, &self.collection, &self.file));
         match outcome {
             Ok(look) => {
                 let status = MirrorStatus { position: Some(version.position), failure: None };
@@ -270,8 +270,8 @@ impl Shared {
         }
     }
 
-    /// Refuses to write over what somebody else has written.
-    fn check(&self, state: &State) -> Result<()> {
+    /// Refuses to write over what somebody else has written, unless that is in the store.
+    fn check(&self, state: &State, version: &Version) -> Result<()> {
         let look = outside::look(&self.file)?;
         if look.is_none() || look == state.look {
             return Ok(());
@@ -287,7 +287,7 @@ impl Shared {
         if header.collection != self.collection {
             return Err(refusal("the file is the mirror of another collection"));
         }
-        if sum(&found) != header.sum {
+        if sum(&found) != header.sum && found != documents(version, &self.collection)? {
             return Err(refusal("the file was edited since the mirror wrote it"));
         }
         Ok(())

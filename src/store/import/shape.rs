@@ -1,5 +1,7 @@
 //! What a JSON file is on the outside: which format, which members are documents, which lists are split, what is kept aside.
 
+use std::collections::HashMap;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::import::text::{self, Fault, Outside, Parsed, Part};
 use crate::store::import::{Format, Import, Plan, lines};
@@ -129,9 +131,9 @@ fn report_fault(
         Some((key, _)) => format!(", inside of {}", text::short(key)),
         None => String::new(),
     };
-    let left = length.saturating_sub(fault.offset);
+    let left = length.saturating_sub(parsed.whole_end);
     let what = format!(
-        "{}{within}; {whole} parts before it are whole, {left} bytes after it are unread",
+        "{}{within}; {whole} parts before it are whole, the {left} bytes behind them are not read",
         fault.what
     );
     if import.salvage || import.dry_run {
@@ -145,13 +147,13 @@ fn report_fault(
 
 fn members(plan: &mut Plan, parsed: Parsed, collection: &str, import: &Import) {
     // A text may have a member twice: only the last is looked into.
-    let last: std::collections::HashMap<String, usize> =
-        parsed.parts.iter().enumerate().map(|(place, part)| (part.key.clone(), place)).collect();
+    let last: HashMap<String, (usize, u64)> =
+        parsed.parts.iter().enumerate().map(|(place, part)| (part.key.clone(), (place, part.line))).collect();
     let is_mirror = parsed.parts.iter().any(|part| mirror_file::is_header(&part.key, &part.value));
     for (place, part) in parsed.parts.into_iter().enumerate() {
-        if last.get(&part.key) != Some(&place) {
+        if let Some((_, line)) = last.get(&part.key).filter(|(last, _)| *last != place) {
             let what = format!("key {} came twice; the last counts", text::short(&part.key));
-            plan.report.duplicates.push(Some(part.line), what);
+            plan.report.duplicates.push(Some(*line), what);
             continue;
         }
         if plan.report.format == Format::Conf && part.key == INTERNAL {

@@ -36,20 +36,6 @@ pub(crate) struct Notes {
     pub(crate) inexact_count: u64,
 }
 
-impl Notes {
-    /// Takes in what a later text had to tell.
-    pub(crate) fn add(&mut self, later: Notes) {
-        self.surrogates += later.surrogates;
-        self.bytes += later.bytes;
-        self.twice_count += later.twice_count;
-        self.inexact_count += later.inexact_count;
-        let room = |list: &Vec<Noted>| TOLD_MAX.saturating_sub(list.len());
-        let (twice, inexact) = (room(&self.twice), room(&self.inexact));
-        self.twice.extend(later.twice.into_iter().take(twice));
-        self.inexact.extend(later.inexact.into_iter().take(inexact));
-    }
-}
-
 /// Why reading stopped, and where.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Fault {
@@ -89,6 +75,8 @@ pub(crate) struct Parsed {
     pub(crate) fault: Option<Fault>,
     /// Of the member in which the fault is: its key and, if it is an array, the elements before the fault.
     pub(crate) broken: Option<(String, Array)>,
+    /// Where the last whole part ends.
+    pub(crate) whole_end: usize,
     /// How far it was understood; behind a whole value only spaces may follow.
     pub(crate) end: usize,
 }
@@ -107,8 +95,11 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed {
 /// Reads the first value of a text, and the spaces behind it.
 pub(crate) fn parse_first(bytes: &[u8]) -> Parsed {
     let mut reader = Reader::new(bytes);
-    let mut parts = Vec::new();
-    let read = reader.outermost(&mut parts);
+    let (mut parts, mut whole_end) = (Vec::new(), 0);
+    let read = reader.outermost(&mut |reader, part| {
+        whole_end = reader.at;
+        parts.push(part);
+    });
     let outside = match bytes.get(reader.start) {
         Some(b'{') => Outside::Object,
         Some(b'[') => Outside::Array,
@@ -117,7 +108,7 @@ pub(crate) fn parse_first(bytes: &[u8]) -> Parsed {
     reader.spaces();
     let (fault, end) = (read.err(), reader.at);
     let broken = reader.key.zip(reader.broken.or(Some(Array::new()))).filter(|_| fault.is_some());
-    Parsed { outside, parts, notes: reader.notes, fault, broken, end }
+    Parsed { outside, parts, notes: reader.notes, fault, broken, whole_end, end }
 }
 
 struct Reader<'a> {
@@ -180,7 +171,7 @@ impl<'a> Reader<'a> {
         self.counted.1
     }
 
-    fn outermost(&mut self, parts: &mut Vec<Part>) -> Read<()> {
+    fn outermost(&mut self, give: &mut dyn FnMut(&Reader<'a>, Part)) -> Read<()> {
         match self.peek() {
             Some(b'{') => {
                 self.at += 1;
@@ -188,7 +179,7 @@ impl<'a> Reader<'a> {
                     reader.key = Some(key.clone().into_owned());
                     let line = reader.line();
                     let value = reader.value(1)?;
-                    parts.push(Part { key: key.into_owned(), value, line });
+                    give(reader, Part { key: key.into_owned(), value, line });
                     reader.key = None;
                     Ok(())
                 })
@@ -198,14 +189,14 @@ impl<'a> Reader<'a> {
                 self.elements(|reader| {
                     let line = reader.line();
                     let value = reader.value(1)?;
-                    parts.push(Part { key: String::new(), value, line });
+                    give(reader, Part { key: String::new(), value, line });
                     Ok(())
                 })
             }
             _ => {
                 let line = self.line();
                 let value = self.value(0)?;
-                parts.push(Part { key: String::new(), value, line });
+                give(self, Part { key: String::new(), value, line });
                 Ok(())
             }
         }
