@@ -54,6 +54,23 @@ fn a_crash_inside_a_transaction_that_rolled_is_mended_again_and_again() {
     }
 }
 
+#[test]
+fn a_reader_after_a_crash_sees_a_transaction_whole_or_not_at_all() {
+    let sim = Sim::new(1);
+    let journal = options().open_on(Arc::new(sim.clone())).expect("opens");
+    let mut cut_in_two = 0;
+    for committed in 1..=8 {
+        journal.commit(&spanning(), Durability::Synced).expect("commits");
+        let after = sim.crash(Crash::KeepAll);
+        let reader = options().read_only().open_on(Arc::new(after)).expect("opens");
+        let found = count(&reader);
+        assert_eq!(found % 5, 0, "half a transaction after {committed}");
+        assert_eq!(found as u64 + reader.report().unproven, 5 * committed);
+        cut_in_two += usize::from(journal.status().segments > 1);
+    }
+    assert!(cut_in_two > 0, "a transaction spans segments");
+}
+
 /// A wall clock that steps by two hours whenever it is looked at; no time passes.
 #[derive(Debug, Default)]
 struct Leaping(AtomicU64);

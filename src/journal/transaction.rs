@@ -172,17 +172,18 @@ impl Journal {
         self.commit_own(RecordKind::Unpin, &encode_own(name.to_owned())?)
     }
 
-    /// All pins, by name.
+    /// All pins that are durable, by name.
     pub fn pins(&self) -> Vec<Pin> {
-        self.with_summary(|summary| {
-            let pin = |(name, pin): (&String, &PinRecord)| Pin {
-                name: name.clone(),
-                position: Position::new(Epoch::new(pin.epoch), Lsn::new(pin.lsn)),
-                time: Timestamp::from_micros(pin.time),
-                note: pin.note.clone(),
-            };
-            summary.pins().iter().map(pin).collect()
-        })
+        let pin = |(name, pin): (&String, &PinRecord)| Pin {
+            name: name.clone(),
+            position: Position::new(Epoch::new(pin.epoch), Lsn::new(pin.lsn)),
+            time: Timestamp::from_micros(pin.time),
+            note: pin.note.clone(),
+        };
+        match &self.inner.writer {
+            Some(writer) => writer.core.sink().pins().iter().map(pin).collect(),
+            None => self.inner.fixed.1.pins().iter().map(pin).collect(),
+        }
     }
 
     /// The pin called `name`.

@@ -2,11 +2,13 @@
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::journal::Journal;
 use crate::snapshot::{Run, RunInfo, RunIter};
-use crate::store::document::Slot;
+use crate::store::cache::Cache;
+use crate::store::document::{Document, Slot};
 use crate::store::key::Key;
 
 /// What lies on disk below a version. Shared by all versions since the snapshot was taken in.
@@ -14,23 +16,37 @@ use crate::store::key::Key;
 pub(crate) struct Base {
     /// Newest first: what an earlier run says of a key is not to be seen.
     runs: Vec<Run>,
+    /// Documents that were read lately.
+    cache: Cache,
 }
 
 impl Base {
     /// Opens the runs of a list, which has the oldest first.
     pub(crate) fn open(journal: &Journal, infos: &[RunInfo]) -> Result<Base> {
         let runs = infos.iter().rev().map(|info| journal.open_run(info)).collect::<Result<_>>()?;
-        Ok(Base { runs })
+        Ok(Base { runs, cache: Cache::default() })
     }
 
-    /// What the newest run that knows `key` says.
-    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Slot>> {
-        for run in &self.runs {
-            if let Some(bytes) = run.get(key)? {
-                return Slot::decode(&bytes).map(Some);
-            }
+    /// The document under `key`, if there is one.
+    pub(crate) fn document(&self, key: &[u8]) -> Result<Option<Arc<Document>>> {
+        if self.runs.is_empty() {
+            return Ok(None);
         }
-        Ok(None)
+        if let Some(known) = self.cache.get(key) {
+            return Ok(Some(known));
+        }
+        let Some(bytes) = self.bytes(key)? else { return Ok(None) };
+        let document = Slot::decode(&bytes)?.document();
+        if let Some(document) = &document {
+            self.cache.put(key.into(), Arc::clone(document));
+        }
+        Ok(document)
+    }
+
+    /// Remembers documents that a run just written has, and those that were known below it and are not changed by it.
+    /// `newer` has the newest first.
+    pub(crate) fn warm<'a>(&self, below: &Base, newer: impl Iterator<Item = (&'a Key, &'a Slot)>) {
+        self.cache.take_from(&below.cache, newer.map(|(key, slot)| (Arc::clone(key), slot.document())));
     }
 
     /// The bytes that the newest run has under `key`.
@@ -40,7 +56,7 @@ impl Base {
 
     /// All pairs at and above `from`, removed ones included, still encoded.
     pub(crate) fn walk(&self, from: &[u8]) -> Walk {
-        Walk { sources: self.runs.iter().map(|run| run.iter_from(from).peekable()).collect() }
+        Walk::over(&self.runs, from)
     }
 }
 
@@ -49,40 +65,84 @@ pub(crate) struct Walk {
     sources: Vec<Peekable<RunIter>>,
 }
 
+impl Walk {
+    /// Over `runs`, newest first, at and above `from`.
+    pub(crate) fn over(runs: &[Run], from: &[u8]) -> Walk {
+        Walk { sources: runs.iter().map(|run| run.iter_from(from).peekable()).collect() }
+    }
+}
+
 impl Iterator for Walk {
     type Item = Result<(Vec<u8>, Vec<u8>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut least: Option<Vec<u8>> = None;
-        for source in &mut self.sources {
-            match source.peek() {
-                Some(Ok((key, _))) if least.as_ref().is_none_or(|least| key < least) => {
-                    least = Some(key.clone())
-                }
-                Some(Err(_)) => return source.next(),
-                _ => {}
+        let mut least: Option<(usize, &[u8])> = None;
+        for place in 0..self.sources.len() {
+            match self.sources[place].peek() {
+                Some(Err(_)) => return self.sources[place].next(),
+                Some(Ok(_)) | None => {}
             }
         }
-        let least = least?;
-        let mut found = None;
-        for source in &mut self.sources {
-            if source.peek().is_some_and(|pair| pair.as_ref().is_ok_and(|(key, _)| *key == least)) {
-                found = found.or(source.next());
+        for (place, source) in self.sources.iter_mut().enumerate() {
+            if let Some(Ok((key, _))) = source.peek()
+                && least.is_none_or(|(_, least)| key.as_slice() < least)
+            {
+                least = Some((place, key));
             }
         }
-        found
+        let place = least?.0;
+        let found = self.sources[place].next()?;
+        if let Ok((key, _)) = &found {
+            for source in &mut self.sources[place + 1..] {
+                source.next_if(|pair| pair.as_ref().is_ok_and(|(other, _)| other == key));
+            }
+        }
+        Some(found)
     }
 }
 
-/// Slots of an overlay over those of a base, in order, each key once.
+/// Slots of several overlays in order; where two have the same key the newer counts.
+pub(crate) struct Newest<O: Iterator> {
+    /// Newest first.
+    sources: Vec<Peekable<O>>,
+}
+
+impl<O: Iterator<Item = (Key, Slot)>> Newest<O> {
+    pub(crate) fn of(overlays: Vec<O>) -> Newest<O> {
+        Newest { sources: overlays.into_iter().map(Iterator::peekable).collect() }
+    }
+}
+
+impl<O: Iterator<Item = (Key, Slot)>> Iterator for Newest<O> {
+    type Item = (Key, Slot);
+
+    fn next(&mut self) -> Option<(Key, Slot)> {
+        let mut least: Option<(usize, &Key)> = None;
+        for (place, source) in self.sources.iter_mut().enumerate() {
+            if let Some((key, _)) = source.peek()
+                && least.is_none_or(|(_, least)| key < least)
+            {
+                least = Some((place, key));
+            }
+        }
+        let place = least?.0;
+        let found = self.sources[place].next()?;
+        for source in &mut self.sources[place + 1..] {
+            source.next_if(|(other, _)| *other == found.0);
+        }
+        Some(found)
+    }
+}
+
+/// Slots of overlays over those of a base, in order, each key once.
 pub(crate) struct Merge<O: Iterator> {
-    overlay: Peekable<O>,
+    newer: Peekable<O>,
     base: Peekable<Walk>,
 }
 
 impl<O: Iterator<Item = (Key, Slot)>> Merge<O> {
-    pub(crate) fn new(overlay: O, base: Walk) -> Merge<O> {
-        Merge { overlay: overlay.peekable(), base: base.peekable() }
+    pub(crate) fn new(newer: O, base: Walk) -> Merge<O> {
+        Merge { newer: newer.peekable(), base: base.peekable() }
     }
 }
 
@@ -90,7 +150,7 @@ impl<O: Iterator<Item = (Key, Slot)>> Iterator for Merge<O> {
     type Item = Result<(Key, Slot)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let order = match (self.overlay.peek(), self.base.peek()) {
+        let order = match (self.newer.peek(), self.base.peek()) {
             (Some((newer, _)), Some(Ok((older, _)))) => (**newer).cmp(older.as_slice()),
             (Some(_), None) => Ordering::Less,
             // Also an error, which is told before anything that may stand behind it.
@@ -100,7 +160,7 @@ impl<O: Iterator<Item = (Key, Slot)>> Iterator for Merge<O> {
             if order.is_eq() {
                 self.base.next();
             }
-            return self.overlay.next().map(Ok);
+            return self.newer.next().map(Ok);
         }
         let pair = self.base.next()?;
         Some(pair.and_then(|(key, bytes)| Ok((Key::from(key), Slot::decode(&bytes)?))))

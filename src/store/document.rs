@@ -59,6 +59,11 @@ impl Slot {
         }
     }
 
+    /// Whether the value of a pair says that the document was removed.
+    pub(crate) fn is_gone(bytes: &[u8]) -> bool {
+        bytes == [GONE]
+    }
+
     /// The value of a pair.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let Slot::Here(document) = self else { return vec![GONE] };

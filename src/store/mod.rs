@@ -27,10 +27,12 @@
 
 mod app_dir;
 mod base;
+mod cache;
 mod document;
 mod export;
 mod import;
 mod key;
+mod maker;
 mod mirror;
 mod mirror_file;
 mod op;
@@ -39,6 +41,7 @@ mod order;
 mod path;
 mod replay;
 mod transaction;
+mod upkeep;
 mod value;
 mod version;
 mod view;
@@ -294,7 +297,7 @@ impl Store {
     /// `Damaged` if the log reads back differently from what was written (J10); `Full`; `ReadOnly`.
     pub fn snapshot(&self) -> Result<Position> {
         self.order.outside()?;
-        replay::snapshot(&self.order.journal)
+        self.order.snapshot()
     }
 
     /// Lets history go that `retention` does not keep; what it keeps stays readable at every instant.
@@ -304,8 +307,7 @@ impl Store {
     /// As [`Store::snapshot`].
     pub fn compact(&self, retention: &Retention) -> Result<Compacted> {
         self.order.outside()?;
-        let journal = &self.order.journal;
-        replay::with_maker(journal, |maker| journal.compact_with(retention, maker))
+        self.order.compact(retention)
     }
 
     /// What opening found and did.
@@ -375,7 +377,7 @@ impl Store {
     /// As [`Journal::close`](crate::Journal::close).
     pub fn close(&self) -> Result<()> {
         self.order.outside()?;
-        self.order.close()
+        self.order.close_tidily()
     }
 }
 

@@ -80,7 +80,7 @@ impl StoreOptions {
             Found::Live(order) => Ok(Store::of(order)),
             Found::Free(vacancy) => {
                 let journal = self.face().open_on(Arc::new(disk))?;
-                let order = Arc::new(Order::new(journal, Some(place.clone()))?);
+                let order = Order::new(journal, Some(place.clone()))?;
                 vacancy.move_in(order.id, &order);
                 Ok(Store::of(order))
             }
@@ -94,7 +94,7 @@ impl StoreOptions {
     /// As [`Store::open`]; `Held` if this or another process has it open for writing.
     pub fn open_on(self, medium: Arc<dyn Medium>) -> Result<Store> {
         let journal = self.face().open_on(medium)?;
-        Ok(Store::of(Arc::new(Order::new(journal, None)?)))
+        Ok(Store::of(Order::new(journal, None)?))
     }
 
     /// The options with what the journal is to hold (J15).

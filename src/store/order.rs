@@ -7,8 +7,8 @@
 //! Locks are taken in the order pending, queue, and those of the journal last.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
@@ -22,6 +22,7 @@ use crate::state::commit::{Manner, TransactionError};
 use crate::state::inside::{self, Inside};
 use crate::state::registry::Place;
 use crate::state::{Meta, Stamp};
+use crate::store::base::Base;
 use crate::store::op::OP_VERSION;
 use crate::store::replay;
 use crate::store::transaction::{Draft, Tx};
@@ -40,6 +41,10 @@ pub(crate) struct Order {
     /// The end of the first commit in the queue, for readers that look without a lock; `u64::MAX` if there is none.
     first_waiting: AtomicU64,
     place: Option<Place>,
+    /// Held while a snapshot is made.
+    pub(super) upkeep: Mutex<()>,
+    /// For the thread that makes a snapshot beside the commits.
+    me: Weak<Order>,
 }
 
 /// The version of everything that has a place in the order.
@@ -47,6 +52,8 @@ struct Pending {
     version: Version,
     /// How often numbers had been taken back when it was made.
     refusals: u64,
+    /// The number of the last sealed overlay.
+    sealed: u64,
     /// The journal has failed, and it was made from the published one for the last time.
     frozen: bool,
 }
@@ -76,20 +83,22 @@ pub(crate) enum Decided<T> {
 
 impl Order {
     /// Folds the log of an opened journal.
-    pub(crate) fn new(journal: Journal, place: Option<Place>) -> Result<Order> {
+    pub(crate) fn new(journal: Journal, place: Option<Place>) -> Result<Arc<Order>> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 32);
         let version = replay::fold_to(&journal, journal.durable_lsn())?;
         let epoch = journal.writer_core().map_or(Epoch::ZERO, |core| core.sink().epoch());
-        Ok(Order {
+        Ok(Arc::new_cyclic(|me| Order {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             journal,
             epoch,
-            pending: Mutex::new(Pending { version: version.clone(), refusals: 0, frozen: false }),
+            pending: Mutex::new(Pending { version: version.clone(), refusals: 0, sealed: 0, frozen: false }),
             queue: Mutex::new(Queue { waiting: VecDeque::new(), refusals: 0 }),
             published: ArcSwap::from_pointee(version),
             first_waiting: AtomicU64::new(u64::MAX),
             place,
-        })
+            upkeep: Mutex::new(()),
+            me: me.clone(),
+        }))
     }
 
     /// Closes the journal and frees its directory for another handle.
@@ -289,7 +298,36 @@ impl Order {
         if self.lags() {
             self.publish()?;
         }
-        self.journal.snapshot_if_due(replay::snapshot);
+        let me = self.me.clone();
+        self.journal.snapshot_if_due(move |journal| match me.upgrade() {
+            Some(order) => order.snapshot(),
+            None => Ok(journal.position()),
+        });
+        Ok(())
+    }
+
+    /// Puts the overlay of the pending version aside; returns its number and the version as it is now.
+    pub(super) fn seal(&self) -> Result<(u64, Version)> {
+        let mut pending = self.lock_pending()?;
+        pending.sealed += 1;
+        let number = pending.sealed;
+        pending.version.seal(number);
+        Ok((number, pending.version.clone()))
+    }
+
+    /// Puts the runs of a snapshot below all versions, in place of what was sealed under `number` and before.
+    pub(super) fn settle_on(&self, number: u64, base: &Arc<Base>) -> Result<()> {
+        let mut pending = self.lock_pending()?;
+        // All versions at or before the snapshot must be gone from the queue: `base` is newer than they are.
+        self.publish()?;
+        let mut queue = self.queue.lock();
+        pending.version.settle(number, base);
+        for waiting in &mut queue.waiting {
+            Arc::make_mut(&mut waiting.version).settle(number, base);
+        }
+        let mut published = (*self.published.load_full()).clone();
+        published.settle(number, base);
+        self.published.store(Arc::new(published));
         Ok(())
     }
 

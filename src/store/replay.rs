@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::compaction::SnapshotMaker;
 use crate::journal::options::FACE_STORE;
 use crate::journal::{Journal, RecordKind};
 use crate::position::{Lsn, Position};
 use crate::segment::frame::FrameHeader;
 use crate::segment::record::{RecordView, Records};
-use crate::snapshot::{RunInfo, SnapshotList};
+use crate::snapshot::SnapshotList;
 use crate::state::refold::stamp_of;
 use crate::state::{Meta, Stamp};
 use crate::store::base::Base;
@@ -18,9 +17,9 @@ use crate::store::op::Op;
 use crate::store::version::{Effect, Version};
 
 /// The version of the form that runs have.
-const STATE_VERSION: u16 = 1;
+pub(super) const STATE_VERSION: u16 = 1;
 /// The revision of the fold: another one makes snapshots anew.
-const FOLD_REVISION: u32 = 1;
+pub(super) const FOLD_REVISION: u32 = 1;
 
 /// Records of a transaction in order, each with the stamp it shares with the others.
 #[derive(Default)]
@@ -84,7 +83,7 @@ pub(crate) fn visit(
 }
 
 /// Takes in the records of a frame whose numbers lie above the start of `wanted` and not above its end.
-fn fold_frame(
+pub(super) fn fold_frame(
     version: &mut Version,
     stamps: &mut Stamps,
     header: &FrameHeader,
@@ -122,103 +121,14 @@ fn impossible(error: Error, lsn: Lsn) -> Error {
 }
 
 /// Whether a snapshot can be started from.
-fn accepts(list: &SnapshotList) -> bool {
+pub(super) fn accepts(list: &SnapshotList) -> bool {
     list.face == FACE_STORE && list.state_version == STATE_VERSION && list.fold_revision == FOLD_REVISION
 }
 
-fn start(journal: &Journal, list: Option<&SnapshotList>) -> Result<Version> {
+/// The version that a snapshot holds, or the beginning.
+pub(super) fn start(journal: &Journal, list: Option<&SnapshotList>) -> Result<Version> {
     match list {
         None => Ok(Version::default()),
-        Some(list) => Version::of_base(Base::open(journal, &list.runs)?, list.position, list.time),
-    }
-}
-
-/// Makes a snapshot at the durable end.
-pub(crate) fn snapshot(journal: &Journal) -> Result<Position> {
-    with_maker(journal, |maker| journal.make_snapshot(maker))
-}
-
-/// Works with a maker, again if a snapshot to start from does not read back: it is only a short cut.
-pub(crate) fn with_maker<T>(journal: &Journal, mut work: impl FnMut(&mut Maker) -> Result<T>) -> Result<T> {
-    let mut maker = Maker::new(journal);
-    loop {
-        match work(&mut maker) {
-            Err(_) if maker.set_aside() => {}
-            outcome => return outcome,
-        }
-    }
-}
-
-/// Makes snapshots of a store from the log as read back (J10): what changed since the last one becomes a run of its own.
-pub(crate) struct Maker {
-    journal: Journal,
-    horizon: Position,
-    version: Version,
-    stamps: Stamps,
-    after: Lsn,
-    /// The runs below the version, oldest first.
-    runs: Vec<RunInfo>,
-    /// Snapshots that did not read back.
-    bad: BTreeSet<Position>,
-    started: Option<Position>,
-}
-
-impl Maker {
-    pub(crate) fn new(journal: &Journal) -> Maker {
-        Maker {
-            journal: journal.clone(),
-            horizon: journal.horizon(),
-            version: Version::default(),
-            stamps: Stamps::default(),
-            after: Lsn::ZERO,
-            runs: Vec::new(),
-            bad: BTreeSet::new(),
-            started: None,
-        }
-    }
-
-    /// After a failure: whether another attempt would start from another snapshot.
-    fn set_aside(&mut self) -> bool {
-        match self.started.take() {
-            Some(position) if position.lsn > self.horizon.lsn => self.bad.insert(position),
-            _ => false,
-        }
-    }
-}
-
-impl SnapshotMaker for Maker {
-    fn accepts(&self, list: &SnapshotList) -> bool {
-        accepts(list) && !self.bad.contains(&list.position)
-    }
-
-    fn start(&mut self, list: Option<&SnapshotList>) -> Result<()> {
-        self.started = list.map(|list| list.position);
-        self.after = list.map_or(Lsn::ZERO, |list| list.position.lsn);
-        self.runs = list.map(|list| list.runs.clone()).unwrap_or_default();
-        self.stamps = Stamps::default();
-        self.version = start(&self.journal, list)?;
-        Ok(())
-    }
-
-    fn frame(&mut self, header: &FrameHeader, body: &[u8]) -> Result<()> {
-        let wanted = self.after..header.next_lsn();
-        fold_frame(&mut self.version, &mut self.stamps, header, body, wanted, &mut |_, _| Ok(()))
-    }
-
-    fn runs(&mut self) -> Result<Vec<RunInfo>> {
-        let mut writer = self.journal.run_writer()?;
-        for (key, bytes) in self.version.delta() {
-            writer.push(&key, &bytes)?;
-        }
-        self.runs.push(writer.finish()?);
-        // What follows goes on top of what was just written.
-        let base = Base::open(&self.journal, &self.runs)?;
-        let (position, time) = (self.version.position, self.version.time);
-        self.version = Version::of_base(base, position, time)?;
-        Ok(self.runs.clone())
-    }
-
-    fn versions(&self) -> (u16, u32) {
-        (STATE_VERSION, FOLD_REVISION)
+        Some(list) => Version::of_base(Arc::new(Base::open(journal, &list.runs)?), list.position, list.time),
     }
 }

@@ -1,4 +1,8 @@
-//! The state of a store at one position: immutable, cheap to clone, an overlay of changes over the runs of a snapshot.
+//! The state of a store at one position: immutable, cheap to clone, overlays of changes over the runs of a snapshot.
+//!
+//! There is one overlay that commits change. When a snapshot is about to be made it is *sealed* and an empty one takes its
+//! place; once the snapshot is there the sealed one is let go and the new runs are what lies below. Both take no longer
+//! for a large overlay than for a small one.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, RangeBounds};
@@ -10,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::{Lsn, Position};
 use crate::state::Stamp;
-use crate::store::base::{Base, Merge};
+use crate::store::base::{Base, Merge, Newest};
 use crate::store::document::{Document, Slot};
 use crate::store::key::{self, Key};
 use crate::store::op::Op;
@@ -41,31 +45,36 @@ pub(crate) struct Effect {
     pub(crate) new: Option<Value>,
 }
 
+/// What is newer than the runs below.
+type Overlay = RedBlackTreeMapSync<Key, Slot>;
+
 /// The whole state at a position.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Version {
     pub(crate) position: Position,
     pub(crate) time: Timestamp,
-    overlay: RedBlackTreeMapSync<Key, Slot>,
+    overlay: Overlay,
+    /// Sealed ones, newest first, each with its number.
+    sealed: Vec<(u64, Overlay)>,
     tallies: RedBlackTreeMapSync<Arc<str>, Tally>,
     base: Arc<Base>,
 }
 
 impl Version {
     /// The state that a snapshot at `position` holds.
-    pub(crate) fn of_base(base: Base, position: Position, time: Timestamp) -> Result<Version> {
+    pub(crate) fn of_base(base: Arc<Base>, position: Position, time: Timestamp) -> Result<Version> {
         let tallies = match base.bytes(key::TALLIES)? {
             Some(bytes) => read_tallies(&bytes)?,
             None => RedBlackTreeMapSync::default(),
         };
-        Ok(Version { position, time, overlay: RedBlackTreeMapSync::default(), tallies, base: Arc::new(base) })
+        Ok(Version { position, time, overlay: Overlay::default(), sealed: Vec::new(), tallies, base })
     }
 
     /// What stands under `key`, if anything.
     pub(crate) fn slot(&self, key: &[u8]) -> Result<Option<Arc<Document>>> {
-        match self.overlay.get(key) {
+        match self.overlays().find_map(|overlay| overlay.get(key)) {
             Some(slot) => Ok(slot.document()),
-            None => Ok(self.base.get(key)?.and_then(|slot| slot.document())),
+            None => self.base.document(key),
         }
     }
 
@@ -109,8 +118,8 @@ impl Version {
     ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
         let prefix = prefix.to_vec();
         let walk = self.base.walk(&from);
-        let overlay = self.overlay.range(Above(from)).map(|(key, slot)| (Arc::clone(key), slot.clone()));
-        Merge::new(overlay, walk)
+        let newer = Newest::of(self.overlays().map(|overlay| slots_from(overlay, from.clone())).collect());
+        Merge::new(newer, walk)
             .take_while(move |pair| pair.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)))
             .filter_map(|pair| match pair {
                 Ok((key, slot)) => slot.document().map(|document| Ok((key, document))),
@@ -138,9 +147,31 @@ impl Version {
         self.tallies.iter().fold(0, |sum, (_, tally)| sum.wrapping_add(tally.sum))
     }
 
-    /// How many slots the overlay has.
-    pub(crate) fn overlay_len(&self) -> usize {
-        self.overlay.size()
+    /// All overlays, newest first.
+    fn overlays(&self) -> impl Iterator<Item = &Overlay> {
+        std::iter::once(&self.overlay).chain(self.sealed.iter().map(|(_, overlay)| overlay))
+    }
+
+    /// Puts the present overlay aside under `number`, which grows from one sealing to the next.
+    pub(crate) fn seal(&mut self, number: u64) {
+        self.sealed.insert(0, (number, std::mem::take(&mut self.overlay)));
+    }
+
+    /// Lets go the overlays sealed under `number` and before: `base` has all that is in them.
+    pub(crate) fn settle(&mut self, number: u64, base: &Arc<Base>) {
+        self.sealed.retain(|(sealed, _)| *sealed > number);
+        self.base = Arc::clone(base);
+    }
+
+    /// What was sealed under `number` and before, newest first.
+    pub(crate) fn sealed(&self, number: u64) -> impl Iterator<Item = (&Key, &Slot)> {
+        let due = self.sealed.iter().filter(move |(sealed, _)| *sealed <= number);
+        due.flat_map(|(_, overlay)| overlay.iter())
+    }
+
+    /// What lies below.
+    pub(crate) fn base(&self) -> &Arc<Base> {
+        &self.base
     }
 
     /// Takes in one change; tells what it did, nothing if it changed nothing. After an error nothing has changed. The
@@ -305,21 +336,21 @@ impl Version {
         self.overlay.insert_mut(key, new.map_or(Slot::Gone, |new| Slot::Here(Arc::new(new))));
     }
 
-    /// All that is not in the runs below, as pairs of a run in order; the counts come first.
+    /// Whether there is anything that is not in the runs below.
+    pub(crate) fn has_delta(&self) -> bool {
+        !self.overlay.is_empty()
+    }
+
+    /// All that is not in the runs below, of a version without sealed overlays, as pairs of a run in order; the counts come first.
     pub(crate) fn delta(&self) -> impl Iterator<Item = (Key, Vec<u8>)> + '_ {
         let tallies = (Key::from(key::TALLIES), write_tallies(&self.tallies));
         std::iter::once(tallies)
             .chain(self.overlay.iter().map(|(key, slot)| (Arc::clone(key), slot.encode())))
     }
+}
 
-    /// All that there is, as pairs of one run in order; the counts come first.
-    pub(crate) fn whole(&self) -> impl Iterator<Item = Result<(Key, Vec<u8>)>> + '_ {
-        let tallies = (Key::from(key::TALLIES), write_tallies(&self.tallies));
-        let all = self
-            .range_from(b"", vec![1])
-            .map(|pair| pair.map(|(key, document)| (key, Slot::Here(document).encode())));
-        std::iter::once(Ok(tallies)).chain(all)
-    }
+fn slots_from(overlay: &Overlay, from: Vec<u8>) -> impl Iterator<Item = (Key, Slot)> + '_ {
+    overlay.range(Above(from)).map(|(key, slot)| (Arc::clone(key), slot.clone()))
 }
 
 /// All keys from one on.

@@ -1,0 +1,182 @@
+//! Snapshots of a store, made from the log as read back (J10): what changed since the last one becomes a run of its own,
+//! merged with runs before it that are not much larger, so that there are few runs and little is written again.
+
+use std::collections::BTreeSet;
+use std::iter::Peekable;
+
+use crate::error::Result;
+use crate::journal::Journal;
+use crate::journal::compaction::SnapshotMaker;
+use crate::position::{Lsn, Position};
+use crate::segment::frame::FrameHeader;
+use crate::snapshot::{RunInfo, SnapshotList};
+use crate::store::base::Base;
+use crate::store::document::Slot;
+use crate::store::key::Key;
+use crate::store::replay::{FOLD_REVISION, STATE_VERSION, Stamps, accepts, fold_frame, start};
+use crate::store::version::Version;
+
+/// More runs than this are never listed.
+const RUNS_MAX: usize = 8;
+/// A run is merged with what comes on top of it when it is at most so many times as large.
+const RATIO: u64 = 2;
+
+/// Works with a maker, again if a snapshot to start from does not read back: it is only a short cut.
+pub(crate) fn with_maker<T>(journal: &Journal, mut work: impl FnMut(&mut Maker) -> Result<T>) -> Result<T> {
+    let mut maker = Maker::new(journal);
+    loop {
+        match work(&mut maker) {
+            Err(_) if maker.set_aside() => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Makes snapshots of a store.
+pub(crate) struct Maker {
+    journal: Journal,
+    horizon: Position,
+    version: Version,
+    stamps: Stamps,
+    after: Lsn,
+    /// The runs below the version, oldest first.
+    runs: Vec<RunInfo>,
+    /// Snapshots that did not read back.
+    bad: BTreeSet<Position>,
+    started: Option<Position>,
+}
+
+impl Maker {
+    fn new(journal: &Journal) -> Maker {
+        Maker {
+            journal: journal.clone(),
+            horizon: journal.horizon(),
+            version: Version::default(),
+            stamps: Stamps::default(),
+            after: Lsn::ZERO,
+            runs: Vec::new(),
+            bad: BTreeSet::new(),
+            started: None,
+        }
+    }
+
+    /// After a failure: whether another attempt would start from another snapshot.
+    fn set_aside(&mut self) -> bool {
+        match self.started.take() {
+            Some(position) if position.lsn > self.horizon.lsn => self.bad.insert(position),
+            _ => false,
+        }
+    }
+
+    /// Writes one run of `newer` over the listed runs from `first` on. What is removed is left out if nothing lies below.
+    fn write(&self, newer: impl Iterator<Item = (Key, Vec<u8>)>, first: usize) -> Result<RunInfo> {
+        let mut writer = self.journal.run_writer()?;
+        let mut newer = newer.peekable();
+        let mut older = Base::open(&self.journal, &self.runs[first..])?.walk(b"").peekable();
+        while let Some(pair) = next_of(&mut newer, &mut older) {
+            let (key, bytes) = pair?;
+            if first > 0 || !Slot::is_gone(&bytes) {
+                writer.push(&key, &bytes)?;
+            }
+        }
+        writer.finish()
+    }
+}
+
+/// The next pair in order; of two with the same key the newer one.
+fn next_of(
+    newer: &mut Peekable<impl Iterator<Item = (Key, Vec<u8>)>>,
+    older: &mut Peekable<impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>>,
+) -> Option<Result<(Key, Vec<u8>)>> {
+    let older_first = match (newer.peek(), older.peek()) {
+        (Some((new, _)), Some(Ok((old, _)))) if **new == **old => {
+            older.next();
+            false
+        }
+        (Some((new, _)), Some(Ok((old, _)))) => **old < **new,
+        (_, Some(_)) => true,
+        (_, None) => false,
+    };
+    if older_first {
+        return older.next().map(|pair| pair.map(|(key, bytes)| (Key::from(key), bytes)));
+    }
+    newer.next().map(Ok)
+}
+
+/// The first of the runs, oldest first, that are to be merged with `added` bytes on top of them.
+fn first_to_merge(runs: &[u64], added: u64) -> usize {
+    let (mut first, mut bytes) = (runs.len(), added);
+    while first > 0 && (first >= RUNS_MAX || runs[first - 1] <= RATIO * bytes) {
+        first -= 1;
+        bytes += runs[first];
+    }
+    first
+}
+
+impl SnapshotMaker for Maker {
+    fn accepts(&self, list: &SnapshotList) -> bool {
+        accepts(list) && !self.bad.contains(&list.position)
+    }
+
+    fn start(&mut self, list: Option<&SnapshotList>) -> Result<()> {
+        self.started = list.map(|list| list.position);
+        self.after = list.map_or(Lsn::ZERO, |list| list.position.lsn);
+        self.runs = list.map(|list| list.runs.clone()).unwrap_or_default();
+        self.stamps = Stamps::default();
+        self.version = start(&self.journal, list)?;
+        Ok(())
+    }
+
+    fn frame(&mut self, header: &FrameHeader, body: &[u8]) -> Result<()> {
+        let wanted = self.after..header.next_lsn();
+        fold_frame(&mut self.version, &mut self.stamps, header, body, wanted, &mut |_, _| Ok(()))
+    }
+
+    fn runs(&mut self) -> Result<Vec<RunInfo>> {
+        if !self.version.has_delta() && !self.runs.is_empty() {
+            return Ok(self.runs.clone());
+        }
+        let added = self.version.delta().map(|(key, bytes)| (key.len() + bytes.len()) as u64).sum();
+        let sizes: Vec<u64> = self.runs.iter().map(|run| run.bytes).collect();
+        let first = first_to_merge(&sizes, added);
+        let run = self.write(self.version.delta(), first)?;
+        self.runs.truncate(first);
+        self.runs.push(run);
+        // What follows goes on top of what was just written.
+        let (position, time) = (self.version.position, self.version.time);
+        let base = Base::open(&self.journal, &self.runs)?;
+        self.version = Version::of_base(base.into(), position, time)?;
+        Ok(self.runs.clone())
+    }
+
+    fn versions(&self) -> (u16, u32) {
+        (STATE_VERSION, FOLD_REVISION)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_stay_few_and_each_byte_is_written_again_only_as_often_as_the_store_doubles() {
+        let (mut runs, mut written) = (Vec::new(), 0);
+        for _ in 0..1000 {
+            let first = first_to_merge(&runs, 10);
+            let merged = 10 + runs[first..].iter().sum::<u64>();
+            runs.truncate(first);
+            runs.push(merged);
+            written += merged;
+            assert!(runs.len() <= RUNS_MAX, "{runs:?}");
+        }
+        assert_eq!(runs.iter().sum::<u64>(), 10_000);
+        assert!(written < 10_000 * 12, "{written}");
+    }
+
+    #[test]
+    fn a_small_change_leaves_large_runs_alone() {
+        assert_eq!(first_to_merge(&[1_000_000, 1000], 10), 2);
+        assert_eq!(first_to_merge(&[1_000_000, 15], 10), 1);
+        assert_eq!(first_to_merge(&[1_000_000], 600_000), 0);
+    }
+}

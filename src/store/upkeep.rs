@@ -1,0 +1,75 @@
+//! Snapshots of a live store: the overlay is sealed, the log folded beside the writers, memory compared with it, and the
+//! new runs put below all versions.
+
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::{Compacted, Retention};
+use crate::position::Position;
+use crate::store::base::Base;
+use crate::store::maker::with_maker;
+use crate::store::order::Order;
+use crate::store::replay::{self, accepts};
+use crate::store::version::Version;
+
+/// From so much log after the last snapshot on, closing makes one, so that the next opening has little to read.
+const CLOSE_BYTES: u64 = 1024 * 1024;
+
+impl Order {
+    /// Makes a snapshot at the durable end and lets what it has go from memory.
+    pub(crate) fn snapshot(&self) -> Result<Position> {
+        let _alone = self.upkeep.lock();
+        let journal = &self.journal;
+        let (number, sealed) = self.seal()?;
+        journal.writer_core()?.wait_durable(sealed.position.lsn)?;
+        let position = with_maker(journal, |maker| journal.make_snapshot(maker))?;
+        let list = journal.base_at(position.lsn, &accepts)?.list;
+        let Some(list) = list.filter(|list| list.position == position) else { return Ok(position) };
+        let base = Arc::new(Base::open(journal, &list.runs)?);
+        let made = Version::of_base(Arc::clone(&base), position, list.time)?;
+        self.publish()?;
+        self.compare(made, &self.view())?;
+        base.warm(sealed.base(), sealed.sealed(number));
+        self.settle_on(number, &base)?;
+        Ok(position)
+    }
+
+    /// Compares what the log says with what is in memory (J10). If they differ nothing more is accepted: memory is wrong.
+    fn compare(&self, mut made: Version, live: &Version) -> Result<()> {
+        if live.position.lsn < made.position.lsn {
+            return Ok(());
+        }
+        replay::catch_up(&self.journal, &mut made, live.position.lsn)?;
+        if made.sum() == live.sum() && made.bytes() == live.bytes() {
+            return Ok(());
+        }
+        let what = format!("the state in memory differs from the fold of the log at {}", live.position);
+        let error = Error::new(ErrorKind::Damaged, what)
+            .advise("reopen the store: the log is the truth; please report this");
+        self.journal.writer_core()?.poison(error.clone());
+        Err(error)
+    }
+
+    /// Lets history go that `retention` does not keep.
+    pub(crate) fn compact(&self, retention: &Retention) -> Result<Compacted> {
+        let _alone = self.upkeep.lock();
+        with_maker(&self.journal, |maker| self.journal.compact_with(retention, maker))
+    }
+
+    /// Closes; before that, makes a snapshot if there is much to replay otherwise.
+    pub(crate) fn close_tidily(&self) -> Result<()> {
+        let core = self.journal.writer_core();
+        let tidied = match core {
+            Ok(core) if core.sink().bytes_since_snapshot() >= CLOSE_BYTES && core.accepting().is_ok() => {
+                self.snapshot().map(drop)
+            }
+            _ => Ok(()),
+        };
+        let closed = self.close();
+        match tidied {
+            // Snapshots are disposable (J9): one that could not be made for want of space harms nothing.
+            Err(error) if *error.kind() == ErrorKind::Damaged => closed.and(Err(error)),
+            _ => closed,
+        }
+    }
+}
