@@ -103,7 +103,7 @@ impl Slot {
                 (Some(String::from_utf8_lossy(actor).into()), text)
             }
         };
-        let value = Value::parse(text).map_err(|error| damage(error.what()))?;
+        let value = Value::parse_stored(text).map_err(|error| damage(error.what()))?;
         let revision = Position::new(Epoch::new(number(1, 5) as u32), Lsn::new(number(5, 13)));
         let time = Timestamp::from_micros(number(13, 21));
         Ok(Slot::Here(Arc::new(Document { value, revision, time, actor })))

@@ -8,7 +8,6 @@ mod encrypted;
 mod lines;
 mod report;
 mod shape;
-pub(crate) mod text;
 
 use std::collections::BTreeMap;
 use std::hash::Hasher as _;
@@ -22,7 +21,7 @@ use crate::medium::outside;
 use crate::state::TransactionError;
 use crate::store::op::Op;
 use crate::store::path::{IntoPath, Path};
-use crate::store::value::{Object, Value};
+use crate::store::value::{Object, Value, text};
 use crate::store::{Store, Tx, key};
 
 pub use report::{ImportReport, Imported, Problem, Told};
@@ -252,13 +251,7 @@ impl Plan {
 }
 
 fn check(path: &Path) -> Result<()> {
-    key::check_collection(path.collection())?;
-    if !key::is_users(path.collection()) {
-        let what = format!("collection {:?} would be the store's own", path.collection());
-        return Err(
-            Error::new(ErrorKind::Input, what).advise("choose a name that does not start with a dollar")
-        );
-    }
+    key::check_users(path.collection())?;
     path.into_path().map(drop)
 }
 
@@ -370,7 +363,8 @@ fn plan(bytes: &[u8], name: Option<&str>, import: &Import) -> Result<Plan> {
     plan.report.source_bytes = bytes.len() as u64;
     plan.report.is_dry_run = import.dry_run;
     shape::read(&mut plan, bytes, name, import)?;
-    let refuses = plan.report.format != Format::Lines && !import.salvage && !import.dry_run;
+    let takes_parts = import.salvage || (plan.report.format == Format::Lines && !plan.puts.is_empty());
+    let refuses = !takes_parts && !import.dry_run;
     if refuses && let Some(first) = plan.report.problems.first() {
         let more = match plan.report.problem_count - 1 {
             0 => String::new(),

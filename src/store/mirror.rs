@@ -14,10 +14,10 @@ use crate::journal::{Journal, Receipt};
 use crate::medium::outside::{self, Look};
 use crate::position::{Lsn, Position};
 use crate::store::export::write_collection;
-use crate::store::import::text;
 use crate::store::mirror_file::{self, Header};
 use crate::store::order::Order;
 use crate::store::path::Path;
+use crate::store::value::text;
 use crate::store::value::{Value, keyed_sum};
 use crate::store::version::Version;
 use crate::store::{Store, Tx, key};
@@ -62,6 +62,8 @@ struct Shared {
     /// Locked while the file is written.
     state: Mutex<State>,
     is_over: AtomicBool,
+    /// Held by the thread while it holds the store, so that whoever drops the mirror is the last to.
+    round: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -88,13 +90,14 @@ impl Store {
     /// `Conflict` if `file` is there and was edited, or is something else; `Input` if `collection` cannot be one;
     /// `ReadOnly`; and what the system says of `file`.
     pub fn mirror(&self, collection: &str, file: impl AsRef<FilePath>) -> Result<Mirror> {
-        key::check_collection(collection)?;
+        key::check_users(collection)?;
         self.order.journal.writer_core()?;
         let shared = Arc::new(Shared {
             collection: collection.to_owned(),
             file: file.as_ref().to_path_buf(),
             state: Mutex::default(),
             is_over: AtomicBool::new(false),
+            round: Mutex::default(),
         });
         let mirror = Mirror { shared, order: Arc::clone(&self.order) };
         mirror.write()?;
@@ -216,6 +219,7 @@ impl Mirror {
 impl Drop for Mirror {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::Release);
+        drop(self.shared.round.lock());
         // Whoever wants to know how it went calls write.
         let _unheard = self.write();
     }
@@ -232,10 +236,11 @@ fn follow(shared: &Shared, order: &Weak<Order>, journal: &Journal) {
     loop {
         let seen = journal.position();
         {
-            let Some(order) = order.upgrade() else { return };
+            let _round = shared.round.lock();
             if shared.is_over.load(Ordering::Acquire) {
                 return;
             }
+            let Some(order) = order.upgrade() else { return };
             let closed = journal.writer_core().map_or(true, |core| core.is_closed());
             // The status tells of a failure, and the next commit is the next attempt.
             let _told = order.settled_view().and_then(|version| shared.write(&version));

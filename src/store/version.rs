@@ -19,7 +19,7 @@ use crate::store::document::{Document, Slot};
 use crate::store::key::{self, Key};
 use crate::store::op::Op;
 use crate::store::path::Path;
-use crate::store::value::{Array, Fault, Object, Value, keyed_sum};
+use crate::store::value::{Array, DEPTH_MAX, Fault, Object, Value, keyed_sum};
 
 /// The largest document, in bytes of its text.
 pub(crate) const DOCUMENT_BYTES_MAX: u64 = 15 * 1024 * 1024;
@@ -203,6 +203,7 @@ impl Version {
             return Ok(None);
         }
         let old = old.cloned();
+        check_depth(path, new.depth())?;
         self.edit(path, document.as_deref(), stamp, |value| value.set_at(path.inner(), new.clone()))?;
         Ok(Some(Effect { path: path.clone(), old, new: Some(new.clone()) }))
     }
@@ -216,6 +217,7 @@ impl Version {
     ) -> Result<Option<Effect>> {
         let document = self.document(path)?;
         let old = document.as_ref().and_then(|document| document.value.at(path.inner())).cloned();
+        check_depth(path, 1 + element.depth())?;
         let mut list = match &old {
             None => Array::new(),
             Some(Value::Array(list)) => list.clone(),
@@ -263,6 +265,7 @@ impl Version {
     }
 
     fn push(&mut self, path: &Path, time: Timestamp, value: &Value, stamp: &Stamp) -> Result<Effect> {
+        check_depth(path, value.depth())?;
         let key = key::entry(path.collection(), path.key().unwrap_or_default(), time, stamp.position.lsn);
         self.put(key, None, Some(Document::new(value.clone(), stamp)), stamp);
         Ok(Effect { path: path.clone(), old: None, new: Some(value.clone()) })
@@ -370,6 +373,16 @@ impl RangeBounds<[u8]> for Above {
 fn weigh(key: &[u8], document: &Document) -> (u64, u128) {
     let bytes = key.len() as u64 + document.value.bytes();
     (bytes, keyed_sum(key, &document.value))
+}
+
+/// Refuses to nest a document deeper than it could be read back.
+fn check_depth(path: &Path, value_depth: usize) -> Result<()> {
+    let depth = path.inner().len() + value_depth;
+    if depth > DEPTH_MAX {
+        let what = format!("document of {path} would be nested {depth} levels deep, more than {DEPTH_MAX}");
+        return Err(Error::new(ErrorKind::Input, what).advise("put inner parts into documents of their own"));
+    }
+    Ok(())
 }
 
 fn not_a(path: &Path, found: &Value, wanted: &str) -> Error {

@@ -3,8 +3,8 @@
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::store::import::shape::element;
-use crate::store::import::text::{self, Outside, Parsed};
 use crate::store::import::{Import, Plan};
+use crate::store::value::text::{self, Outside, Parsed};
 use crate::store::value::{Object, Value};
 
 /// Whether a file is called like one of lines.
@@ -23,12 +23,7 @@ pub(super) fn is_seen(bytes: &[u8], parsed: &Parsed) -> bool {
             let has = |key: &str| parsed.parts.iter().any(|part| part.key == key);
             has("collection") && has("value") && has("revision") && (has("key") || has("series"))
         }
-        Some(_) => {
-            let rest = &bytes[parsed.end..];
-            let follows_a_newline = bytes[..parsed.end].trim_ascii_end().len() < parsed.end
-                && bytes[..parsed.end].trim_ascii_end().ends_with(b"}");
-            follows_a_newline && rest.starts_with(b"{")
-        }
+        Some(_) => parsed.is_followed && bytes[parsed.end..].starts_with(b"{"),
     }
 }
 

@@ -7,8 +7,8 @@ use crate::clock::Timestamp;
 use crate::journal::Receipt;
 use crate::position::Position;
 use crate::store::import::Format;
-use crate::store::import::text::{Noted, TOLD_MAX};
 use crate::store::value::Value;
+use crate::store::value::text::{Noted, TOLD_MAX};
 
 /// What an import did, or would do.
 #[derive(Clone, Debug, Default)]

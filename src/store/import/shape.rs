@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::import::text::{self, Fault, Outside, Parsed, Part};
 use crate::store::import::{Format, Import, Plan, lines};
 use crate::store::mirror_file;
+use crate::store::value::text::{self, Fault, Outside, Parsed, Part};
 use crate::store::value::{Object, Value};
 
 /// What conf and electron-store keep for themselves.

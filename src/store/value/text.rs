@@ -1,4 +1,4 @@
-//! JSON text as `JSON.parse` reads it, with the place of every fault and what came before it: total on any bytes (J13).
+//! Reads JSON text as `JSON.parse` does, with the place of every fault and what came before it: total on any bytes (J13).
 //!
 //! What no JSON value of a store can hold is replaced and told: halves of surrogate pairs and bytes that are no text by
 //! U+FFFD, numbers beyond 64 bits by the nearest float.
@@ -9,8 +9,8 @@ use serde_json::Number;
 
 use crate::store::value::{Array, DEPTH_MAX, Object, Value};
 
-/// How deep a text may be nested: the value of a document gets two levels around it in its record.
-pub(crate) const TEXT_DEPTH_MAX: usize = DEPTH_MAX - 2;
+/// How deep a text may be nested in which each member is a document.
+const DOCUMENTS_DEPTH_MAX: usize = DEPTH_MAX + 1;
 /// How many things of one sort are told one by one; the rest is only counted.
 pub(crate) const TOLD_MAX: usize = 1000;
 
@@ -34,6 +34,8 @@ pub(crate) struct Notes {
     /// Numbers that became a float that is not quite them.
     pub(crate) inexact: Vec<Noted>,
     pub(crate) inexact_count: u64,
+    /// Those of them that are beyond all floats.
+    pub(crate) overflows: u64,
 }
 
 /// Why reading stopped, and where.
@@ -75,17 +77,32 @@ pub(crate) struct Parsed {
     pub(crate) fault: Option<Fault>,
     /// Of the member in which the fault is: its key and, if it is an array, the elements before the fault.
     pub(crate) broken: Option<(String, Array)>,
+    /// The value is whole, and the fault is that another follows.
+    pub(crate) is_followed: bool,
     /// Where the last whole part ends.
     pub(crate) whole_end: usize,
     /// How far it was understood; behind a whole value only spaces may follow.
     pub(crate) end: usize,
 }
 
-/// Reads a whole text. A fault does not take away what came before it.
+/// Reads a text that is one value, nested at most so deep.
+pub(crate) fn parse_value(bytes: &[u8], depth_max: usize) -> Result<(Value, Notes), Fault> {
+    let mut reader = Reader::new(bytes, depth_max);
+    reader.spaces();
+    let value = reader.value(0)?;
+    reader.spaces();
+    match reader.at == bytes.len() {
+        true => Ok((value, reader.notes)),
+        false => Err(reader.fault("something follows the end of the value")),
+    }
+}
+
+/// Reads a whole file whose members are documents. A fault does not take away what came before it.
 pub(crate) fn parse(bytes: &[u8]) -> Parsed {
     let mut parsed = parse_first(bytes);
     if parsed.fault.is_none() && parsed.end < bytes.len() {
-        let mut reader = Reader::new(bytes);
+        parsed.is_followed = true;
+        let mut reader = Reader::new(bytes, DOCUMENTS_DEPTH_MAX);
         reader.at = parsed.end;
         parsed.fault = Some(reader.fault("something follows the end of the value"));
     }
@@ -93,8 +110,12 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed {
 }
 
 /// Reads the first value of a text, and the spaces behind it.
-pub(crate) fn parse_first(bytes: &[u8]) -> Parsed {
-    let mut reader = Reader::new(bytes);
+fn parse_first(bytes: &[u8]) -> Parsed {
+    let mut reader = Reader::new(bytes, DOCUMENTS_DEPTH_MAX);
+    reader.start = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+    reader.at = reader.start;
+    reader.spaces();
+    reader.start = reader.at;
     let (mut parts, mut whole_end) = (Vec::new(), 0);
     let read = reader.outermost(&mut |reader, part| {
         whole_end = reader.at;
@@ -108,11 +129,12 @@ pub(crate) fn parse_first(bytes: &[u8]) -> Parsed {
     reader.spaces();
     let (fault, end) = (read.err(), reader.at);
     let broken = reader.key.zip(reader.broken.or(Some(Array::new()))).filter(|_| fault.is_some());
-    Parsed { outside, parts, notes: reader.notes, fault, broken, whole_end, end }
+    Parsed { outside, parts, notes: reader.notes, fault, broken, is_followed: false, whole_end, end }
 }
 
 struct Reader<'a> {
     bytes: &'a [u8],
+    depth_max: usize,
     at: usize,
     /// Where the value begins.
     start: usize,
@@ -128,13 +150,9 @@ struct Reader<'a> {
 type Read<T> = Result<T, Fault>;
 
 impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8]) -> Reader<'a> {
-        let at = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+    fn new(bytes: &'a [u8], depth_max: usize) -> Reader<'a> {
         let notes = Notes::default();
-        let mut reader = Reader { bytes, at, start: at, counted: (0, 1), notes, key: None, broken: None };
-        reader.spaces();
-        reader.start = reader.at;
-        reader
+        Reader { bytes, depth_max, at: 0, start: 0, counted: (0, 1), notes, key: None, broken: None }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -264,8 +282,8 @@ impl<'a> Reader<'a> {
     }
 
     fn check_depth(&self, depth: usize) -> Read<()> {
-        if depth > TEXT_DEPTH_MAX {
-            return Err(self.fault(&format!("nested deeper than {TEXT_DEPTH_MAX} levels")));
+        if depth > self.depth_max {
+            return Err(self.fault(&format!("nested deeper than {DEPTH_MAX} levels")));
         }
         Ok(())
     }
@@ -360,6 +378,7 @@ impl<'a> Reader<'a> {
     fn float(&mut self, text: &str, is_integer: bool) -> Value {
         let float: f64 = text.parse().unwrap_or(f64::INFINITY);
         let Some(number) = Number::from_f64(float) else {
+            self.notes.overflows += 1;
             self.note_inexact(text, "null, as it is beyond all floats");
             return Value::Null;
         };
