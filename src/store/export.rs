@@ -183,3 +183,48 @@ impl Serialize for Line<'_> {
         line.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::clock::Timestamp;
+    use crate::path;
+    use crate::store::op::Op;
+    use crate::store::{Form, Import, Store, Value};
+
+    #[test]
+    fn what_was_exported_as_lines_and_imported_has_the_same_sum_and_its_entries() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let open = |name: &str| Store::open(directory.path().join(name)).expect("opens");
+        let (store, other) = (open("one"), open("other"));
+        store.set("notes.a", &[1, 2]).expect("sets");
+        store.set(path!("notes", "\0", "x"), "y").expect("sets");
+        let push = |micros: u64| {
+            let time = Timestamp::from_micros(1_700_000_000_000_000 + micros);
+            let op = Op::Push { path: path!("log", "s\0x"), time, value: Value::from(micros) };
+            store.transaction(|tx| tx.apply(op)).expect("pushes");
+        };
+        [5, 1, 5].into_iter().for_each(push);
+        let export = |store: &Store| {
+            let mut text = Vec::new();
+            let exported = store.view().export_lines(&[], &mut text).expect("exports");
+            assert_eq!((exported.documents, exported.entries), (2, 3));
+            text
+        };
+        let report = other.import(export(&store), &Import::new()).expect("imports");
+        assert_eq!((report.documents, report.entries, report.problem_count), (2, 3, 0));
+        let sum = |store: &Store| store.view().version().tally("notes").sum;
+        assert_eq!(sum(&store), sum(&other));
+        let bare = |store: &Store| {
+            let text = String::from_utf8(export(store)).expect("text");
+            let lines = text.lines().filter(|line| line.contains("series"));
+            lines
+                .map(|line| line.split("\"revision\"").next().unwrap_or_default().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(bare(&store), bare(&other));
+        let error = store.view().export_json("missing", Form::Pretty, Vec::new()).expect_err("absent");
+        assert_eq!(error.kind(), &crate::error::ErrorKind::Absent);
+        let left = store.view().export_json("log", Form::Pretty, Vec::new()).expect("exports");
+        assert_eq!((left.documents, left.entries_left_out), (0, 3));
+    }
+}
