@@ -86,11 +86,11 @@ fn fill(path: &Path) {
     let store = Store::open(path).expect("opens");
     let text = "x".repeat(150);
     let buffered = store.with_durability(Durability::Buffered);
-    for batch in 0..DOCUMENTS / 1000 {
+    for round in 0..DOCUMENTS / 1000 {
         let ((), _) = buffered
             .transaction(|tx| {
                 (0..1000).try_for_each(|n| {
-                    let id = batch * 1000 + n;
+                    let id = round * 1000 + n;
                     tx.set(
                         path!("documents", format!("{id:08}")),
                         &serde_json::json!({ "id": id, "text": text }),

@@ -32,13 +32,13 @@ mod recovery;
 mod replay;
 mod report;
 pub(crate) mod root;
-mod seat;
+pub(crate) mod seat;
 pub(crate) mod spare;
 mod stamp;
 pub(crate) mod summary;
 mod tail;
 mod ticket;
-mod transaction;
+pub(crate) mod transaction;
 
 #[cfg(all(test, feature = "sim", not(loom)))]
 mod beside_tests;

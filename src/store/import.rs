@@ -177,7 +177,7 @@ impl Import {
             self.splits.iter().map(|(member, id)| format!("{}:{}", text::short(member), text::short(id)));
         let collection = self.collection.as_deref().unwrap_or_default();
         let way = format!("{collection}\0{}\0{}", self.salvage, splits.collect::<Vec<_>>().join("\0"));
-        format!("import/{hash}/{}", hash_of(way.as_bytes()))
+        format!("import:{hash}:{}", hash_of(way.as_bytes()))
     }
 }
 

@@ -75,6 +75,11 @@ pub(crate) fn documents(collection: &str) -> Vec<u8> {
     under(collection, DOCUMENT)
 }
 
+/// What the keys of everything in a collection start with.
+pub(crate) fn all_of(collection: &str) -> Vec<u8> {
+    [collection.as_bytes(), &[0]].concat()
+}
+
 /// What the keys of all entries of a series start with.
 pub(crate) fn series(collection: &str, key: &str) -> Vec<u8> {
     let mut bytes = under(collection, SERIES);

@@ -219,6 +219,10 @@ impl Mirror {
 impl Drop for Mirror {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::Release);
+        if self.order.outside().is_err() {
+            // The thread may wait for the closure that this is called from.
+            return;
+        }
         drop(self.shared.round.lock());
         // Whoever wants to know how it went calls write.
         let _unheard = self.write();

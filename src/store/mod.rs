@@ -28,23 +28,36 @@
 mod app_dir;
 mod base;
 mod cache;
+mod condition;
+mod diff;
 mod document;
 mod export;
+mod feed;
+mod follow;
+mod history;
 mod import;
 mod key;
 mod maker;
 mod mirror;
 mod mirror_file;
+mod once;
 mod op;
 mod options;
 mod order;
 mod path;
 mod replay;
+mod rollback;
+mod status;
+mod submit;
+mod subscription;
+mod timeline;
 mod transaction;
+mod undo;
 mod upkeep;
 mod value;
 mod version;
 mod view;
+mod watch;
 
 use std::sync::Arc;
 
@@ -61,14 +74,25 @@ use crate::state::{Meta, TransactionError, When};
 use crate::store::order::Order;
 
 pub use app_dir::app_dir;
+pub use condition::Expected;
+pub use diff::{Diff, PathChange};
 pub use export::{Exported, Form};
+pub use history::{Changed, History};
 pub use import::{Format, Import, ImportReport, Imported, Problem, Source, Told};
 pub use mirror::{Mirror, MirrorImport, MirrorStatus};
+pub use once::{ONCE_AGE, ONCE_KEYS_KEPT, ONCE_KEYS_MAX, Once};
 pub use options::StoreOptions;
 pub use path::{IntoPath, Path, SEGMENT_BYTES_MAX};
+pub use rollback::RollbackPreview;
+pub use status::{Saving, StatusChanges};
+pub use submit::StoreTicket;
+pub use subscription::{Delivered, StoreSubscription, Touched};
+pub use timeline::{RestorePoint, Timeline, TimelinePage};
 pub use transaction::Tx;
+pub use undo::UndoScope;
 pub use value::{Array, DEPTH_MAX, Object, Value};
 pub use view::{Entry, View};
+pub use watch::{WATCH_WAITING_MAX, Watch, WatchItem};
 
 /// JSON documents in one directory, by path. Cheap to clone; all clones are one store.
 #[derive(Clone)]
