@@ -1,7 +1,7 @@
 //! Importing: nothing of a file is lost or changed without being told, and all of it comes in or nothing (E48, H46).
 
 #![cfg(feature = "store")]
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::disallowed_methods, reason = "this is a test")]
 
 use everlog::store::{Format, Import, ImportReport, Value};
 use everlog::{ErrorKind, Store, path};

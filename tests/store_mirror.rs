@@ -1,7 +1,7 @@
 //! Mirrors: a readable file follows a collection, is always whole, and edits in it are never lost nor taken by themselves (T06).
 
 #![cfg(feature = "store")]
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::disallowed_methods, reason = "this is a test")]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -6,21 +6,21 @@
 #[cfg(feature = "import-encrypted")]
 mod encrypted;
 mod lines;
+mod plan;
 mod report;
 mod shape;
 
-use std::collections::BTreeMap;
 use std::hash::Hasher as _;
 use std::path::{Path as FilePath, PathBuf};
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::medium::outside;
 use crate::state::TransactionError;
+use crate::store::import::plan::{Plan, Put};
 use crate::store::op::Op;
-use crate::store::path::{IntoPath, Path};
+use crate::store::path::Path;
 use crate::store::value::{Object, Value, text};
 use crate::store::{Store, Tx, key};
 
@@ -156,7 +156,7 @@ impl Import {
         self
     }
 
-    /// Imports also what was imported before.
+    /// Imports also what was imported before, as after a rollback: that does not forget imports.
     #[must_use]
     pub fn again(mut self) -> Import {
         self.again = true;
@@ -181,80 +181,6 @@ impl Import {
     }
 }
 
-/// One thing that an import puts.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Put {
-    Document { collection: String, key: String, value: Value },
-    Entry { collection: String, key: String, time: Timestamp, value: Value },
-}
-
-/// What is to be done, and what there is to tell.
-#[derive(Debug, Default)]
-pub(crate) struct Plan {
-    pub(crate) report: ImportReport,
-    pub(crate) puts: Vec<Put>,
-    /// Where each document stands among the puts: of two with one key the last counts.
-    places: BTreeMap<(String, String), usize>,
-}
-
-impl Plan {
-    /// Adds a document, or a problem if it cannot be one.
-    pub(crate) fn document(&mut self, collection: &str, key: &str, value: Value, line: Option<u64>) {
-        let path = Path::of_segments([collection, key]);
-        if let Err(error) = check(&path) {
-            return self.problem(line, None, error.what());
-        }
-        let put = Put::Document { collection: collection.to_owned(), key: key.to_owned(), value };
-        match self.places.get(&(collection.to_owned(), key.to_owned())) {
-            Some(place) => {
-                self.puts[*place] = put;
-                let what = format!("key {} of {collection} came twice; the last counts", text::short(key));
-                self.report.duplicates.push(line, what);
-            }
-            None => {
-                self.places.insert((collection.to_owned(), key.to_owned()), self.puts.len());
-                self.puts.push(put);
-            }
-        }
-    }
-
-    /// Adds an entry of a series, or a problem if it cannot be one.
-    pub(crate) fn entry(
-        &mut self,
-        collection: &str,
-        key: &str,
-        time: Timestamp,
-        value: Value,
-        line: Option<u64>,
-    ) {
-        match check(&Path::of_segments([collection, key])) {
-            Err(error) => self.problem(line, None, error.what()),
-            Ok(()) => {
-                let (collection, key) = (collection.to_owned(), key.to_owned());
-                self.puts.push(Put::Entry { collection, key, time, value });
-            }
-        }
-    }
-
-    /// Tells why something is not imported.
-    pub(crate) fn problem(&mut self, line: Option<u64>, column: Option<u64>, what: &str) {
-        self.report.problem(Problem { line, column, what: what.to_owned() });
-    }
-
-    /// Takes in what the reader of a text had to tell.
-    pub(crate) fn notes(&mut self, notes: text::Notes) {
-        self.report.surrogates_replaced += notes.surrogates;
-        self.report.bytes_replaced += notes.bytes;
-        self.report.duplicates.take(notes.twice, notes.twice_count);
-        self.report.numbers.take(notes.inexact, notes.inexact_count);
-    }
-}
-
-fn check(path: &Path) -> Result<()> {
-    key::check_users(path.collection())?;
-    path.into_path().map(drop)
-}
-
 /// A hash of bytes as text. It tells files apart; it is no protection against somebody who makes two alike.
 fn hash_of(bytes: &[u8]) -> String {
     let mut hasher = SipHasher13::new();
@@ -264,7 +190,7 @@ fn hash_of(bytes: &[u8]) -> String {
 
 /// How the closure of an import ends if nothing is to be written.
 enum Stop {
-    Dry(ImportReport),
+    Dry(Box<ImportReport>),
     Failed(Error),
 }
 
@@ -325,7 +251,7 @@ impl Store {
                 report.receipt = Some(receipt);
                 Ok(report)
             }
-            Err(TransactionError::Refused(Stop::Dry(report))) => Ok(report),
+            Err(TransactionError::Refused(Stop::Dry(report))) => Ok(*report),
             Err(TransactionError::Refused(Stop::Failed(error)) | TransactionError::Journal(error)) => {
                 Err(error)
             }
@@ -346,13 +272,6 @@ impl Store {
             return Err(Error::new(kind, what).advise(next));
         }
         Ok(())
-    }
-}
-
-impl Put {
-    fn bytes(&self) -> u64 {
-        let (Put::Document { collection, key, value } | Put::Entry { collection, key, value, .. }) = self;
-        value.bytes() + 2 * (collection.len() + key.len()) as u64
     }
 }
 
@@ -388,13 +307,13 @@ fn carry_out(
     let record = Path::of_segments([key::SYSTEM, record]);
     if let Some(known) = tx.entry(&record)?.filter(|_| !import.again) {
         report.already_imported = Some((known.revision, known.time));
-        return if import.dry_run { Err(Stop::Dry(report)) } else { Ok(report) };
+        return if import.dry_run { Err(Stop::Dry(Box::new(report))) } else { Ok(report) };
     }
     for put in puts {
         carry_out_one(tx, put, &mut report)?;
     }
     if import.dry_run {
-        return Err(Stop::Dry(report));
+        return Err(Stop::Dry(Box::new(report)));
     }
     let value = remember(&report, name);
     tx.apply(Op::Set { path: record, value })?;

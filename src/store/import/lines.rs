@@ -2,8 +2,9 @@
 
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::store::import::Import;
+use crate::store::import::plan::Plan;
 use crate::store::import::shape::element;
-use crate::store::import::{Import, Plan};
 use crate::store::value::text::{self, Outside, Parsed};
 use crate::store::value::{Object, Value};
 

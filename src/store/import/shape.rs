@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::import::{Format, Import, Plan, lines};
+use crate::store::import::plan::Plan;
+use crate::store::import::{Format, Import, lines};
 use crate::store::mirror_file;
 use crate::store::value::text::{self, Fault, Outside, Parsed, Part};
 use crate::store::value::{Object, Value};
