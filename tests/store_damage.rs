@@ -110,7 +110,8 @@ fn what_only_the_rotten_block_had_is_refused_and_the_rest_stays() {
     }
     let store = open_on(&sim);
     let all = |store: &Store| {
-        let read = |n: &usize| store.get::<String>(path!("other", n)).is_ok_and(|found| found == Some(text(*n)));
+        let read =
+            |n: &usize| store.get::<String>(path!("other", n)).is_ok_and(|found| found == Some(text(*n)));
         readable(store).0 + (0..COUNT).filter(read).count()
     };
     let count = all(&store);

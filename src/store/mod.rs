@@ -32,6 +32,8 @@ mod diff;
 mod document;
 mod feed;
 mod follow;
+#[cfg(feature = "sim")]
+pub(crate) mod fuzzing;
 mod fork;
 mod history;
 mod key;

@@ -105,9 +105,10 @@ impl View {
         Ok(keys)
     }
 
-    /// The names of all collections that have something, in order.
+    /// The names of all collections that have something, in order; not those of the store itself.
     pub fn collections(&self) -> Vec<String> {
-        let tallies = self.version.tallies().filter(|(_, tally)| tally.documents > 0);
+        let tallies =
+            self.version.tallies().filter(|(name, tally)| tally.documents > 0 && key::is_users(name));
         tallies.map(|(name, _)| name.to_owned()).collect()
     }
 
