@@ -1,5 +1,7 @@
 //! Threads that change a document in slices, and the slices of several ways and of the floor side by side.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
@@ -46,11 +48,13 @@ pub(crate) struct Crew {
     rate: f64,
 }
 
-/// Bytes that this process handed to the system, and those of the pages that it made the disk write.
-#[derive(Clone, Copy, Debug, Default)]
+/// What one change makes the process hand to the system, and what it makes the disk take.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Written {
+    /// Bytes, on average.
     pub(crate) handed: f64,
-    pub(crate) pages: f64,
+    /// Bytes, the median over tenths of the run: other programs write to the same disk, mostly in bursts.
+    pub(crate) taken: f64,
 }
 
 impl Crew {
@@ -93,16 +97,17 @@ impl Crew {
         (changes, self.run(changes))
     }
 
-    /// What one change makes the process write, on average over so many.
-    pub(crate) fn written(&mut self, changes: u64) -> Written {
-        let before = written_so_far();
-        self.run(changes);
-        let after = written_so_far();
-        let per_change = |before: f64, after: f64| (after - before) / changes as f64;
-        Written {
-            handed: per_change(before.handed, after.handed),
-            pages: per_change(before.pages, after.pages),
-        }
+    /// What one change makes the process write, over so many.
+    pub(crate) fn written(&mut self, changes: u64, directory: &Path) -> Written {
+        let tenth = changes / 10;
+        let mut run = |_| {
+            let before = (handed(), taken(directory));
+            self.run(tenth);
+            ((handed() - before.0) / tenth as f64, (taken(directory) - before.1) / tenth as f64)
+        };
+        let (handed, mut taken): (Vec<f64>, Vec<f64>) = (0..10).map(&mut run).unzip();
+        taken.sort_by(f64::total_cmp);
+        Written { handed: handed.iter().sum::<f64>() / 10.0, taken: (taken[4] + taken[5]) / 2.0 }
     }
 }
 
@@ -116,13 +121,21 @@ impl Drop for Crew {
     }
 }
 
-fn written_so_far() -> Written {
+/// Bytes that this process has handed to the system. The kernel's other number, of the pages made dirty, counts a whole
+/// large folio for each byte in it, so it says nothing.
+fn handed() -> f64 {
     let text = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
-    let field = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|number| number.trim().parse().ok()).unwrap_or(f64::NAN)
-    };
-    Written { handed: field("wchar:"), pages: field("write_bytes:") }
+    let line = text.lines().find_map(|line| line.strip_prefix("wchar:"));
+    line.and_then(|bytes| bytes.trim().parse().ok()).unwrap_or(f64::NAN)
+}
+
+/// Bytes that the disk of `directory` has taken, from whomever.
+fn taken(directory: &Path) -> f64 {
+    let device = std::fs::metadata(directory).map(|metadata| metadata.dev()).unwrap_or_default();
+    let (major, minor) = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xfff00));
+    let text = std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).unwrap_or_default();
+    let sectors = text.split_whitespace().nth(6).and_then(|sectors| sectors.parse::<f64>().ok());
+    sectors.map_or(f64::NAN, |sectors| sectors * 512.0)
 }
 
 /// One round: a slice of a way, one of everlog and one of the floor, in changes a second.
