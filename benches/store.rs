@@ -17,7 +17,10 @@ use paired::scratch;
 fn large() -> serde_json::Value {
     let member = |n: usize| {
         let text = format!("{n:0>100}");
-        (format!("entry{n:04}"), serde_json::json!({ "title": text, "done": false, "tags": ["a", "b"], "n": n }))
+        (
+            format!("entry{n:04}"),
+            serde_json::json!({ "title": text, "done": false, "tags": ["a", "b"], "n": n }),
+        )
     };
     serde_json::Value::Object((0..2500).map(member).collect())
 }
@@ -83,13 +86,16 @@ fn fill(path: &Path) {
     let store = Store::open(path).expect("opens");
     let text = "x".repeat(150);
     let buffered = store.with_durability(Durability::Buffered);
-    for batch in 0..DOCUMENTS / 1000 {
+    for round in 0..DOCUMENTS / 1000 {
         let ((), _) = buffered
             .transaction(|tx| {
                 (0..1000).try_for_each(|n| {
-                    let id = batch * 1000 + n;
-                    tx.set(path!("documents", format!("{id:08}")), &serde_json::json!({ "id": id, "text": text }))
-                        .map(drop)
+                    let id = round * 1000 + n;
+                    tx.set(
+                        path!("documents", format!("{id:08}")),
+                        &serde_json::json!({ "id": id, "text": text }),
+                    )
+                    .map(drop)
                 })
             })
             .expect("sets");

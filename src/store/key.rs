@@ -27,6 +27,14 @@ const SERIES: u8 = b's';
 /// Where the counts of all collections stand.
 pub(crate) const TALLIES: &[u8] = b"\0tallies";
 
+/// The collection of the store itself: what was imported, and the like. No view lists it.
+pub(crate) const SYSTEM: &str = "$everlog";
+
+/// Whether a collection is one of a user: names that start with a dollar are the store's own.
+pub(crate) fn is_users(collection: &str) -> bool {
+    !collection.starts_with('$')
+}
+
 /// Refuses what cannot name a collection.
 pub(crate) fn check_collection(name: &str) -> Result<()> {
     const BYTES_MAX: usize = 128;
@@ -54,6 +62,11 @@ pub(crate) fn document(collection: &str, key: &str) -> Key {
 /// What the keys of all documents of a collection start with.
 pub(crate) fn documents(collection: &str) -> Vec<u8> {
     under(collection, DOCUMENT)
+}
+
+/// What the keys of everything in a collection start with.
+pub(crate) fn all_of(collection: &str) -> Vec<u8> {
+    [collection.as_bytes(), &[0]].concat()
 }
 
 /// What the keys of all entries of a series start with.

@@ -27,19 +27,32 @@
 
 mod base;
 mod cache;
+mod diff;
 mod document;
+mod history;
+mod condition;
+mod feed;
+mod follow;
 mod key;
 mod maker;
+mod once;
 mod op;
 mod options;
 mod order;
 mod path;
 mod replay;
+mod rollback;
+mod timeline;
+mod status;
+mod submit;
+mod subscription;
 mod transaction;
+mod undo;
 mod upkeep;
 mod value;
 mod version;
 mod view;
+mod watch;
 
 use std::sync::Arc;
 
@@ -55,11 +68,22 @@ use crate::state::when::resolve;
 use crate::state::{Meta, TransactionError, When};
 use crate::store::order::Order;
 
+pub use diff::{Diff, PathChange};
+pub use history::{Changed, History};
 pub use options::StoreOptions;
 pub use path::{IntoPath, Path, SEGMENT_BYTES_MAX};
+pub use rollback::RollbackPreview;
+pub use timeline::{RestorePoint, Timeline, TimelinePage};
+pub use condition::Expected;
+pub use once::{ONCE_AGE, ONCE_KEYS_KEPT, ONCE_KEYS_MAX, Once};
+pub use status::{Saving, StatusChanges};
+pub use submit::StoreTicket;
+pub use subscription::{Delivered, StoreSubscription, Touched};
 pub use transaction::Tx;
+pub use undo::UndoScope;
 pub use value::{Array, DEPTH_MAX, Object, Value};
 pub use view::{Entry, View};
+pub use watch::{WATCH_WAITING_MAX, Watch, WatchItem};
 
 /// JSON documents in one directory, by path. Cheap to clone; all clones are one store.
 #[derive(Clone)]

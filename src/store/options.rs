@@ -4,20 +4,26 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::Options;
 use crate::journal::options::{Background, Damaged, FACE_STORE, Face};
 use crate::medium::{Disk, Medium, Presence};
 use crate::state::Codec;
 use crate::state::registry::{Found, Place};
 use crate::store::Store;
+use crate::store::diff::Scope;
 use crate::store::op::OP_VERSION;
 use crate::store::order::Order;
+use crate::store::path::IntoPath;
 
 /// How a store is opened. All settings have defaults.
 #[derive(Clone, Debug, Default)]
 pub struct StoreOptions {
     journal: Options,
+    /// What a rollback leaves alone.
+    kept: Scope,
+    /// What is wrong with these options; told at opening.
+    fault: Option<Error>,
 }
 
 impl StoreOptions {
@@ -51,6 +57,17 @@ impl StoreOptions {
         self.journal(|journal| journal.damaged(damaged))
     }
 
+    /// What lies below these paths is not rolled back: credentials, positions in queues, and whatever else must not be what
+    /// it was. A rollback leaves it as it is and its preview says so. A path that leads nowhere is told at opening.
+    #[must_use]
+    pub fn not_rolled_back(mut self, prefixes: impl IntoIterator<Item = impl IntoPath>) -> StoreOptions {
+        match Scope::of(prefixes) {
+            Ok(kept) => self.kept = kept,
+            Err(error) => self.fault = Some(error),
+        }
+        self
+    }
+
     /// Who does the work beside the commits.
     #[must_use]
     pub fn background(self, background: Background) -> StoreOptions {
@@ -70,8 +87,13 @@ impl StoreOptions {
     ///
     /// As [`Store::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
+        let checked = self.checked()?;
+        checked.open_checked(path.as_ref())
+    }
+
+    fn open_checked(self, path: &Path) -> Result<Store> {
         let presence = if self.journal.must_exist { Presence::MustExist } else { Presence::CreateMissing };
-        let disk = Disk::open(path.as_ref(), presence)?;
+        let disk = Disk::open(path, presence)?;
         if self.journal.read_only {
             return self.open_on(Arc::new(disk));
         }
@@ -79,8 +101,9 @@ impl StoreOptions {
         match place.look::<Order>()? {
             Found::Live(order) => Ok(Store::of(order)),
             Found::Free(vacancy) => {
+                let kept = self.kept.clone();
                 let journal = self.face().open_on(Arc::new(disk))?;
-                let order = Order::new(journal, Some(place.clone()))?;
+                let order = Order::new(journal, Some(place.clone()), kept)?;
                 vacancy.move_in(order.id, &order);
                 Ok(Store::of(order))
             }
@@ -93,8 +116,14 @@ impl StoreOptions {
     ///
     /// As [`Store::open`]; `Held` if this or another process has it open for writing.
     pub fn open_on(self, medium: Arc<dyn Medium>) -> Result<Store> {
-        let journal = self.face().open_on(medium)?;
-        Ok(Store::of(Order::new(journal, None)?))
+        let checked = self.checked()?;
+        let kept = checked.kept.clone();
+        let journal = checked.face().open_on(medium)?;
+        Ok(Store::of(Order::new(journal, None, kept)?))
+    }
+
+    fn checked(mut self) -> Result<StoreOptions> {
+        self.fault.take().map_or(Ok(self), Err)
     }
 
     /// The options with what the journal is to hold (J15).
