@@ -156,8 +156,7 @@ fn a_difference_names_the_places_that_differ_and_no_others() {
     store.set("other.x", &1).unwrap();
     let diff = store.diff(before, When::now()).unwrap();
     assert_eq!((diff.from(), diff.to()), (before, store.position()));
-    let expected =
-        ["notes.a.done false>true", "notes.a.tags.4 ->5", "notes.b 1>-", r#"notes.c ->"new""#];
+    let expected = ["notes.a.done false>true", "notes.a.tags.4 ->5", "notes.b 1>-", r#"notes.c ->"new""#];
     assert_eq!(listed(&diff.changes().unwrap()), expected);
     let only = diff.clone().only(["notes.a.done", "notes.c.deeper"]).unwrap();
     assert_eq!(listed(&only.changes().unwrap()), [expected[0]]);
@@ -294,7 +293,8 @@ fn a_cursor_of_another_store_or_a_broken_one_is_refused_and_a_pinned_moment_is_t
     assert_eq!(store.timeline().page(2, Some(&cursor)).unwrap().points.len(), 1);
     let error = other.timeline().page(2, Some(&cursor)).expect_err("of another store");
     assert_eq!(error.kind(), &ErrorKind::Input);
-    for broken in ["", "x", &cursor[1..], &cursor.replace('0', "1"), "ääääääääääääääääääääääää"] {
+    for broken in ["", "x", &cursor[1..], &cursor.replace('0', "1"), "ääääääääääääääääääääääää"]
+    {
         let error = store.timeline().page(2, Some(broken)).expect_err(broken);
         assert_eq!(error.kind(), &ErrorKind::Input);
     }

@@ -334,7 +334,9 @@ fn bears_of(prefix: &Path, op: &Op) -> Bears {
     match op {
         Op::Set { path, .. } | Op::Append { path, .. } => bears(prefix, path, false, false),
         Op::Remove { path } => bears(prefix, path, false, true),
-        Op::Push { path, .. } | Op::Entry { path, .. } | Op::Cut { path, .. } => bears(prefix, path, true, false),
+        Op::Push { path, .. } | Op::Entry { path, .. } | Op::Cut { path, .. } => {
+            bears(prefix, path, true, false)
+        }
         Op::Note { .. } => Bears::No,
     }
 }

@@ -27,12 +27,14 @@
 
 mod base;
 mod cache;
+mod condition;
 mod diff;
 mod document;
-mod history;
-mod condition;
 mod feed;
 mod follow;
+#[cfg(feature = "sim")]
+pub(crate) mod fuzzing;
+mod history;
 mod key;
 mod maker;
 mod once;
@@ -42,10 +44,10 @@ mod order;
 mod path;
 mod replay;
 mod rollback;
-mod timeline;
 mod status;
 mod submit;
 mod subscription;
+mod timeline;
 mod transaction;
 mod undo;
 mod upkeep;
@@ -68,17 +70,17 @@ use crate::state::when::resolve;
 use crate::state::{Meta, TransactionError, When};
 use crate::store::order::Order;
 
+pub use condition::Expected;
 pub use diff::{Diff, PathChange};
 pub use history::{Changed, History};
+pub use once::{ONCE_AGE, ONCE_KEYS_KEPT, ONCE_KEYS_MAX, Once};
 pub use options::StoreOptions;
 pub use path::{IntoPath, Path, SEGMENT_BYTES_MAX};
 pub use rollback::RollbackPreview;
-pub use timeline::{RestorePoint, Timeline, TimelinePage};
-pub use condition::Expected;
-pub use once::{ONCE_AGE, ONCE_KEYS_KEPT, ONCE_KEYS_MAX, Once};
 pub use status::{Saving, StatusChanges};
 pub use submit::StoreTicket;
 pub use subscription::{Delivered, StoreSubscription, Touched};
+pub use timeline::{RestorePoint, Timeline, TimelinePage};
 pub use transaction::Tx;
 pub use undo::UndoScope;
 pub use value::{Array, DEPTH_MAX, Object, Value};
@@ -313,6 +315,18 @@ impl Store {
     pub fn snapshot(&self) -> Result<Position> {
         self.order.outside()?;
         self.order.snapshot()
+    }
+
+    /// Reads everything that snapshots hold anew. Where something does not check, what was there is folded from the log and
+    /// from the snapshots that do, and a new snapshot takes the place of the bad ones. For when a read has said `Damaged`.
+    ///
+    /// # Errors
+    ///
+    /// `Damaged` if neither the log nor another snapshot has it: nothing is changed then, and everything else stays readable.
+    /// And as [`Store::snapshot`].
+    pub fn mend(&self) -> Result<Position> {
+        self.order.outside()?;
+        self.order.mend()
     }
 
     /// Lets history go that `retention` does not keep; what it keeps stays readable at every instant.

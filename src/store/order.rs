@@ -266,6 +266,7 @@ impl Order {
         let encoded = Encoded::of(&draft, manner)?;
         let records = encoded.records();
         self.journal.check_records(&records)?;
+        let refusals = pending.refusals;
         loop {
             if let Some(entered) =
                 self.journal.enter_reserved(&records, manner.durability, sitter, &reserved)?
@@ -275,9 +276,9 @@ impl Order {
                 self.enqueue(committed);
                 return Ok(entered);
             }
-            // A pin came between: the same changes once more, at their new place.
-            self.refresh(pending)?;
-            reserved = self.reserve(pending.refusals)?;
+            // A pin came between: the same changes once more, at their new place. They were decided on what was pending; if
+            // numbers were taken back meanwhile that is void, and so are they.
+            reserved = self.reserve(refusals)?;
             draft = draft.moved(
                 &pending.version,
                 Position::new(self.epoch, reserved.first_lsn),

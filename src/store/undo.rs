@@ -284,7 +284,8 @@ impl UndoScope {
         }
         let what =
             format!("cannot {} {:?}: others have changed {} since", way.word(), group.label, change.path);
-        Err(Error::new(ErrorKind::Conflict, what).advise("nothing was overwritten; look at what is there now"))
+        Err(Error::new(ErrorKind::Conflict, what)
+            .advise("nothing was overwritten; look at what is there now"))
     }
 
     fn check_inside(&self, tx: &Tx<'_>) -> Result<()> {
@@ -294,7 +295,8 @@ impl UndoScope {
 
     fn outside(&self, path: &crate::store::Path) -> Error {
         let what = format!("{path} lies outside of the paths of the undo scope {:?}", self.name);
-        Error::new(ErrorKind::Input, what).advise("change it in a transaction of the store, or widen the scope")
+        Error::new(ErrorKind::Input, what)
+            .advise("change it in a transaction of the store, or widen the scope")
     }
 
     fn note(&self, label: &str, turned: Option<(Way, Lsn)>) -> Op {
