@@ -97,9 +97,9 @@ impl Crew {
         (changes, self.run(changes))
     }
 
-    /// What one change makes the process write, over so many.
-    pub(crate) fn written(&mut self, changes: u64, directory: &Path) -> Written {
-        let tenth = changes / 10;
+    /// What one change makes the process write, over as many as fit into `time`, at least 50.
+    pub(crate) fn written(&mut self, time: Duration, directory: &Path) -> Written {
+        let tenth = ((self.rate * time.as_secs_f64()) as u64 / 10).max(5);
         let mut run = |_| {
             let before = (handed(), taken(directory));
             self.run(tenth);

@@ -20,9 +20,8 @@ use paired::{Floor, scratch};
 
 /// What a change of one field takes in everlog's journal, and so what the floor writes.
 const FLOOR_BYTES: usize = 128;
-/// Changes over which the bytes are counted: enough for one way's log to be folded back into its table a few times.
-const COUNTED: u64 = 3000;
-const COUNTED_OF_FILES: u64 = 100;
+/// How long changes are made to count their bytes.
+const COUNTING: Duration = Duration::from_secs(2);
 /// Syncs a second of the floor from which on the disk counts as fast: a virtual disk may change its mind meanwhile.
 const FAST_DISK: f64 = 3000.0;
 /// The heading of the table of changes.
@@ -96,7 +95,7 @@ fn changes(
         bencher.iter_custom(|count| turns(count, &mut everlog, None, &mut floor, &mut rounds));
     });
     if !rounds.is_empty() {
-        let written = everlog.written(COUNTED, directory.path());
+        let written = everlog.written(COUNTING, directory.path());
         add_lines(lines, question, everlog.name(), &rounds, written);
     }
     for way in ways(directory.path(), document, threads) {
@@ -107,8 +106,7 @@ fn changes(
             bencher.iter_custom(|count| turns(count, &mut way, Some(&mut *beside), &mut floor, &mut rounds));
         });
         if !rounds.is_empty() {
-            let is_file = way.name().starts_with("file");
-            let written = way.written(if is_file { COUNTED_OF_FILES } else { COUNTED }, directory.path());
+            let written = way.written(COUNTING, directory.path());
             add_lines(lines, question, way.name(), &rounds, written);
         }
     }
