@@ -25,8 +25,12 @@
 //! # }
 //! ```
 
+mod back;
 mod base;
+mod bounds;
+mod bytes;
 mod cache;
+mod collection;
 mod condition;
 mod diff;
 mod document;
@@ -34,6 +38,7 @@ mod feed;
 mod follow;
 #[cfg(feature = "sim")]
 pub(crate) mod fuzzing;
+mod fork;
 mod history;
 mod key;
 mod maker;
@@ -41,9 +46,11 @@ mod once;
 mod op;
 mod options;
 mod order;
+mod page;
 mod path;
 mod replay;
 mod rollback;
+mod series;
 mod status;
 mod submit;
 mod subscription;
@@ -70,13 +77,17 @@ use crate::state::when::resolve;
 use crate::state::{Meta, TransactionError, When};
 use crate::store::order::Order;
 
+pub use bounds::{CollectionUsage, Usage};
+pub use collection::{Collection, CollectionHandle, Handle};
 pub use condition::Expected;
 pub use diff::{Diff, PathChange};
 pub use history::{Changed, History};
 pub use once::{ONCE_AGE, ONCE_KEYS_KEPT, ONCE_KEYS_MAX, Once};
 pub use options::StoreOptions;
+pub use page::{Listed, PAGE_MAX, PAGE_SIZE, Page};
 pub use path::{IntoPath, Path, SEGMENT_BYTES_MAX};
 pub use rollback::RollbackPreview;
+pub use series::{Series, SeriesEntry, SeriesView};
 pub use status::{Saving, StatusChanges};
 pub use submit::StoreTicket;
 pub use subscription::{Delivered, StoreSubscription, Touched};
@@ -152,7 +163,7 @@ impl Store {
         loop {
             let horizon = journal.horizon();
             let attempt = resolve(journal, &when).and_then(|resolved| {
-                let version = replay::fold_to(journal, resolved.position.lsn)?;
+                let version = self.order.fold_to(resolved.position.lsn)?;
                 Ok(View::new(Arc::new(version), resolved.is_open))
             });
             match attempt {
