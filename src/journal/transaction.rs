@@ -229,6 +229,7 @@ impl Journal {
     }
 
     /// A seat for a ticket that is settled when `lsn` is durable; none if it is already.
+    #[cfg(feature = "store")]
     pub(crate) fn sit_until_durable(&self, lsn: Lsn) -> Result<Option<crate::sync::Arc<Cell>>> {
         let writer = self.writer()?;
         writer.ensure_pump(self.inner.options.background);

@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::journal::commit::{Entered, Sitter};
 use crate::journal::group::NewRecord;
 use crate::journal::{Durability, Journal, Receipt, RecordKind};
@@ -554,9 +554,4 @@ impl Encoded {
 pub(crate) fn stamp_at(start: Position, index: usize, time: Timestamp, meta: &Option<Arc<Meta>>) -> Stamp {
     let position = Position::new(start.epoch, start.lsn.plus(index as u64));
     Stamp { meta: meta.clone(), ..Stamp::new(position, time) }
-}
-
-/// The error of a store that was opened for reading only.
-pub(crate) fn read_only() -> Error {
-    Error::new(ErrorKind::ReadOnly, "the store was opened for reading only").advise("open it for writing")
 }
