@@ -27,6 +27,24 @@ const SERIES: u8 = b's';
 /// Where the counts of all collections stand.
 pub(crate) const TALLIES: &[u8] = b"\0tallies";
 
+/// The collection of the store itself: what was imported, and the like. No view lists it.
+pub(crate) const SYSTEM: &str = "$everlog";
+
+/// Whether a collection is one of a user: names that start with a dollar are the store's own.
+pub(crate) fn is_users(collection: &str) -> bool {
+    !collection.starts_with('$')
+}
+
+/// Refuses what cannot name a collection of a user.
+pub(crate) fn check_users(name: &str) -> Result<()> {
+    check_collection(name)?;
+    if !is_users(name) {
+        let what = format!("collection {name:?}: names that start with a dollar are the store's own");
+        return Err(Error::new(ErrorKind::Input, what));
+    }
+    Ok(())
+}
+
 /// Refuses what cannot name a collection.
 pub(crate) fn check_collection(name: &str) -> Result<()> {
     const BYTES_MAX: usize = 128;
@@ -54,6 +72,13 @@ pub(crate) fn document(collection: &str, key: &str) -> Key {
 /// What the keys of all documents of a collection start with.
 pub(crate) fn documents(collection: &str) -> Vec<u8> {
     under(collection, DOCUMENT)
+}
+
+/// What all keys of a collection start with.
+pub(crate) fn all_of(collection: &str) -> Vec<u8> {
+    let mut bytes = collection.as_bytes().to_vec();
+    bytes.push(0);
+    bytes
 }
 
 /// What the keys of all entries of a series start with.

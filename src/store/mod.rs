@@ -30,11 +30,16 @@ mod cache;
 mod document;
 mod key;
 mod maker;
+mod migrate;
 mod op;
 mod options;
 mod order;
 mod path;
+mod preflight;
 mod replay;
+mod rules;
+#[cfg(feature = "schema")]
+mod schema;
 mod transaction;
 mod upkeep;
 mod value;
@@ -55,8 +60,12 @@ use crate::state::when::resolve;
 use crate::state::{Meta, TransactionError, When};
 use crate::store::order::Order;
 
+pub use migrate::{DataVersion, DryRun, Migration, Migrations};
 pub use options::StoreOptions;
 pub use path::{IntoPath, Path, SEGMENT_BYTES_MAX};
+pub use preflight::{Change, Preflight};
+#[cfg(feature = "schema")]
+pub use schema::Schema;
 pub use transaction::Tx;
 pub use value::{Array, DEPTH_MAX, Object, Value};
 pub use view::{Entry, View};

@@ -10,14 +10,21 @@ use crate::journal::options::{Background, Damaged, FACE_STORE, Face};
 use crate::medium::{Disk, Medium, Presence};
 use crate::state::Codec;
 use crate::state::registry::{Found, Place};
-use crate::store::Store;
 use crate::store::op::OP_VERSION;
 use crate::store::order::Order;
+use crate::store::rules::Rules;
+#[cfg(feature = "schema")]
+use crate::store::schema::{Schema, Schemas};
+use crate::store::{Migrations, Store, migrate};
 
 /// How a store is opened. All settings have defaults.
 #[derive(Clone, Debug, Default)]
 pub struct StoreOptions {
     journal: Options,
+    #[cfg(feature = "schema")]
+    pub(super) schemas: Vec<(String, Schema)>,
+    pub(super) migrations: Option<Migrations>,
+    check_all: bool,
 }
 
 impl StoreOptions {
@@ -63,6 +70,14 @@ impl StoreOptions {
         self.journal(|journal| journal.clock(clock))
     }
 
+    /// Holds the whole state against the schemas when the store is opened. What is not valid does not keep it from opening:
+    /// it is told by [`Store::violations`].
+    #[must_use]
+    pub fn check_all(mut self) -> StoreOptions {
+        self.check_all = true;
+        self
+    }
+
     /// Opens the store in the directory `path`, which is created if it is missing. A directory that this process has open
     /// already as a store, for writing, gives the live handle; the options mean nothing then.
     ///
@@ -70,18 +85,20 @@ impl StoreOptions {
     ///
     /// As [`Store::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
+        let rules = self.rules()?;
         let presence = if self.journal.must_exist { Presence::MustExist } else { Presence::CreateMissing };
         let disk = Disk::open(path.as_ref(), presence)?;
         if self.journal.read_only {
-            return self.open_on(Arc::new(disk));
+            return Ok(Store::of(self.raise(Arc::new(disk), rules)?));
         }
         let place = Place::at(disk.real_path());
         match place.look::<Order>()? {
             Found::Live(order) => Ok(Store::of(order)),
             Found::Free(vacancy) => {
-                let journal = self.face().open_on(Arc::new(disk))?;
-                let order = Order::new(journal, Some(place.clone()))?;
-                vacancy.move_in(order.id, &order);
+                let order = self.raise(Arc::new(disk), rules)?;
+                if order.rules.barred.get().is_none() && order.place.set(place.clone()).is_ok() {
+                    vacancy.move_in(order.id, &order);
+                }
                 Ok(Store::of(order))
             }
         }
@@ -93,8 +110,41 @@ impl StoreOptions {
     ///
     /// As [`Store::open`]; `Held` if this or another process has it open for writing.
     pub fn open_on(self, medium: Arc<dyn Medium>) -> Result<Store> {
-        let journal = self.face().open_on(medium)?;
-        Ok(Store::of(Order::new(journal, None)?))
+        let rules = self.rules()?;
+        Ok(Store::of(self.raise(medium, rules)?))
+    }
+
+    /// What the program demands, checked before anything is touched.
+    fn rules(&self) -> Result<Rules> {
+        if let Some(migrations) = &self.migrations {
+            migrations.check()?;
+        }
+        Ok(Rules {
+            #[cfg(feature = "schema")]
+            schemas: Schemas::compile(&self.schemas)?,
+            migrations: self.migrations.clone(),
+            ..Rules::default()
+        })
+    }
+
+    /// Opens the journal, folds it, and brings the data to the version that the program is made for. Data that is newer is
+    /// opened for reading only.
+    fn raise(self, medium: Arc<dyn Medium>, rules: Rules) -> Result<Arc<Order>> {
+        let (rules, check_all) = (Arc::new(rules), self.check_all);
+        let options = self.face();
+        let mut order = Order::new(options.clone().open_on(Arc::clone(&medium))?, Arc::clone(&rules))?;
+        if let Some(newer) = migrate::bring_up(&order)? {
+            if !options.read_only {
+                order.close()?;
+                order = Order::new(options.read_only().open_on(medium)?, Arc::clone(&rules))?;
+            }
+            rules.barred.get_or_init(|| newer);
+        }
+        if check_all {
+            let found = rules.check_all(&order.view())?;
+            rules.found_at_open.get_or_init(|| found);
+        }
+        Ok(order)
     }
 
     /// The options with what the journal is to hold (J15).

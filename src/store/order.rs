@@ -7,7 +7,7 @@
 //! Locks are taken in the order pending, queue, and those of the journal last.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
@@ -25,6 +25,7 @@ use crate::state::{Meta, Stamp};
 use crate::store::base::Base;
 use crate::store::op::OP_VERSION;
 use crate::store::replay;
+use crate::store::rules::Rules;
 use crate::store::transaction::{Draft, Tx};
 use crate::store::version::{Effect, Version};
 
@@ -40,7 +41,10 @@ pub(crate) struct Order {
     published: ArcSwap<Version>,
     /// The end of the first commit in the queue, for readers that look without a lock; `u64::MAX` if there is none.
     first_waiting: AtomicU64,
-    place: Option<Place>,
+    /// Set once the handle is one that others may be given.
+    pub(crate) place: OnceLock<Place>,
+    /// What the program demands of the data.
+    pub(crate) rules: Arc<Rules>,
     /// Held while a snapshot is made.
     pub(super) upkeep: Mutex<()>,
     /// For the thread that makes a snapshot beside the commits.
@@ -83,7 +87,7 @@ pub(crate) enum Decided<T> {
 
 impl Order {
     /// Folds the log of an opened journal.
-    pub(crate) fn new(journal: Journal, place: Option<Place>) -> Result<Arc<Order>> {
+    pub(crate) fn new(journal: Journal, rules: Arc<Rules>) -> Result<Arc<Order>> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 32);
         let version = replay::fold_to(&journal, journal.durable_lsn())?;
         let epoch = journal.writer_core().map_or(Epoch::ZERO, |core| core.sink().epoch());
@@ -95,7 +99,8 @@ impl Order {
             queue: Mutex::new(Queue { waiting: VecDeque::new(), refusals: 0 }),
             published: ArcSwap::from_pointee(version),
             first_waiting: AtomicU64::new(u64::MAX),
-            place,
+            place: OnceLock::new(),
+            rules,
             upkeep: Mutex::new(()),
             me: me.clone(),
         }))
@@ -103,7 +108,7 @@ impl Order {
 
     /// Closes the journal and frees its directory for another handle.
     pub(crate) fn close(&self) -> Result<()> {
-        match &self.place {
+        match self.place.get() {
             Some(place) => place.free(self.id, || self.journal.close()),
             None => self.journal.close(),
         }
@@ -138,6 +143,7 @@ impl Order {
         body: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<Decided<T>, TransactionError<E>> {
         self.outside()?;
+        self.rules.admit()?;
         let mut pending = self.lock_pending()?;
         self.journal.writer_core()?.accepting()?;
         let (last, refusals) = (pending.version.position, pending.refusals);
@@ -164,6 +170,25 @@ impl Order {
         drop(pending);
         self.settle(last.lsn, refusals)?;
         outcome
+    }
+
+    /// Lets `body` work on a draft that comes to nothing, and answers once what it stood on is durable (J4).
+    pub(crate) fn try_out<T>(&self, manner: &Manner, body: impl FnOnce(&mut Draft) -> T) -> Result<T> {
+        self.outside()?;
+        self.rules.admit()?;
+        let pending = self.lock_pending()?;
+        self.journal.writer_core()?.accepting()?;
+        let (last, refusals) = (pending.version.position, pending.refusals);
+        let reserved = self.reserve(refusals)?;
+        let start = Position::new(self.epoch, reserved.first_lsn);
+        let mut draft = Draft::new(&pending.version, start, reserved.time, manner.meta.clone());
+        let answer = {
+            let _inside = self.inside();
+            body(&mut draft)
+        };
+        drop(pending);
+        self.settle(last.lsn, refusals)?;
+        Ok(answer)
     }
 
     /// Commits what `body` does and returns when it is as durable as the manner says.
@@ -198,6 +223,8 @@ impl Order {
             .map(|payload| NewRecord { meta: first.take(), ..NewRecord::event(payload, OP_VERSION) })
             .collect();
         self.journal.check_records(&records)?;
+        self.rules.check(draft.ops(), draft.version())?;
+        let refusals = pending.refusals;
         loop {
             if let Some(entered) =
                 self.journal.enter_reserved(&records, manner.durability, sitter, &reserved)?
@@ -209,7 +236,7 @@ impl Order {
             }
             // A pin came between: the same changes once more, at their new place.
             self.refresh(pending)?;
-            reserved = self.reserve(pending.refusals)?;
+            reserved = self.reserve(refusals)?;
             draft = draft.moved(
                 &pending.version,
                 Position::new(self.epoch, reserved.first_lsn),

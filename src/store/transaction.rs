@@ -32,6 +32,21 @@ impl Draft {
         Draft { version: base.clone(), start, time, meta, ops: Vec::new(), effects: Vec::new() }
     }
 
+    /// The state so far.
+    pub(crate) fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The time of its records.
+    pub(crate) fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// What it did so far.
+    pub(crate) fn effects(&self) -> &[(Position, Effect)] {
+        &self.effects
+    }
+
     pub(crate) fn ops(&self) -> &[Op] {
         &self.ops
     }
@@ -41,7 +56,7 @@ impl Draft {
     }
 
     /// Takes in a change; tells whether it changes anything. After an error nothing has changed.
-    fn apply(&mut self, op: Op) -> Result<bool> {
+    pub(super) fn apply(&mut self, op: Op) -> Result<bool> {
         let stamp = stamp_at(self.start, self.ops.len(), self.time, &self.meta);
         let effects = self.version.apply(&op, &stamp)?;
         if effects.is_empty() && !matches!(op, Op::Note { .. }) {
@@ -62,6 +77,12 @@ impl Draft {
         Ok(moved)
     }
 
+    /// What it came to, as the state at `position`.
+    pub(crate) fn into_version(mut self, position: Position, time: Timestamp) -> Version {
+        self.version.pass(position, time);
+        self.version
+    }
+
     pub(crate) fn into_committed(self) -> Committed {
         Committed { version: Arc::new(self.version), meta: self.meta, effects: self.effects }
     }
@@ -71,7 +92,7 @@ impl Draft {
 ///
 /// A change that is refused leaves the transaction as it was before it; the closure may go on without it.
 pub struct Tx<'a> {
-    draft: &'a mut Draft,
+    pub(super) draft: &'a mut Draft,
 }
 
 impl<'a> Tx<'a> {
@@ -104,6 +125,29 @@ impl<'a> Tx<'a> {
     /// As [`Tx::get`].
     pub fn entry(&self, path: impl IntoPath) -> Result<Option<Entry>> {
         Entry::at(&self.draft.version, &path.into_path()?)
+    }
+
+    /// Whether there is a value at `path`, be it null.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tx::get`].
+    pub fn contains(&self, path: impl IntoPath) -> Result<bool> {
+        Ok(self.get_value(path)?.is_some())
+    }
+
+    /// Takes in a change as it is to be logged; tells whether it changes anything.
+    pub(crate) fn apply(&mut self, op: Op) -> Result<bool> {
+        self.draft.apply(op)
+    }
+
+    /// The keys at `path`, in order: of the documents of a collection, or of the members of an object.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tx::get`].
+    pub fn keys(&self, path: impl IntoPath) -> Result<Vec<String>> {
+        self.draft.version.keys(&path.into_path()?)
     }
 
     /// Puts `value` at `path`; missing parents become objects. Tells whether it changes anything: an equal value does

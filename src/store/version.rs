@@ -105,6 +105,22 @@ impl Version {
         Ok((!object.is_empty()).then_some(Value::Object(object)))
     }
 
+    /// The keys at `path`, in order: of the documents of a collection, or of the members of an object.
+    pub(crate) fn keys(&self, path: &Path) -> Result<Vec<String>> {
+        if path.key().is_some() {
+            let value = self.value(path)?;
+            let members = value.as_ref().and_then(Value::as_object).into_iter().flat_map(Object::iter);
+            return Ok(members.map(|(key, _)| key.to_owned()).collect());
+        }
+        let mut keys = Vec::new();
+        for pair in self.range(&key::documents(path.collection())) {
+            if let Some(key::Named::Document { key, .. }) = key::read(&pair?.0) {
+                keys.push(key.to_owned());
+            }
+        }
+        Ok(keys)
+    }
+
     /// All documents whose keys start with `prefix`, in order.
     pub(crate) fn range(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
         self.range_from(prefix, prefix.to_vec())

@@ -88,26 +88,13 @@ impl View {
     ///
     /// As [`View::get`].
     pub fn keys(&self, path: impl IntoPath) -> Result<Vec<String>> {
-        let path = path.into_path()?;
-        if path.key().is_some() {
-            let value = self.version.value(&path)?;
-            let object = value.as_ref().and_then(Value::as_object);
-            return Ok(object
-                .map(|object| object.iter().map(|(key, _)| key.to_owned()).collect())
-                .unwrap_or_default());
-        }
-        let mut keys = Vec::new();
-        for pair in self.version.range(&key::documents(path.collection())) {
-            if let Some(key::Named::Document { key, .. }) = key::read(&pair?.0) {
-                keys.push(key.to_owned());
-            }
-        }
-        Ok(keys)
+        self.version.keys(&path.into_path()?)
     }
 
-    /// The names of all collections that have something, in order.
+    /// The names of all collections that have something, in order; not those of the store itself.
     pub fn collections(&self) -> Vec<String> {
-        let tallies = self.version.tallies().filter(|(_, tally)| tally.documents > 0);
+        let tallies =
+            self.version.tallies().filter(|(name, tally)| tally.documents > 0 && key::is_users(name));
         tallies.map(|(name, _)| name.to_owned()).collect()
     }
 
