@@ -42,7 +42,7 @@ fn the_quarantine_keeps_the_newest_cuts_and_stays_bounded() {
         assert!(journal.report().to_string().contains("torn tail cut"), "{}", journal.report());
     }
     let kept = named(&sim, "quarantine/").len();
-    assert!((60..=65).contains(&kept), "{kept} cuts kept");
+    assert_eq!(kept, 64, "cuts kept");
     assert_eq!(open(&sim.kill()).records().expect("readable").count(), 1);
 }
 
@@ -136,4 +136,103 @@ fn aligned_groups_stay_aligned_through_recovery() {
     let starts = bytes.windows(4).enumerate().filter(|(_, window)| window == b"EVL1").map(|(at, _)| at);
     assert!(starts.clone().count() >= 3, "a link, a kept frame and new ones");
     assert!(starts.into_iter().all(|at| at % 4096 == 0), "each at a block of its own");
+}
+
+/// Closed or killed, and opened again by `options`.
+fn next_life(sim: &Sim, journal: Journal, closed: bool, options: Options) -> (Sim, Journal) {
+    if closed {
+        journal.close().expect("closes");
+    }
+    let sim = sim.kill();
+    let journal = options.open_on(Arc::new(sim.clone())).expect("opens");
+    (sim, journal)
+}
+
+#[test]
+fn a_quota_counts_what_was_there_before_the_opening() {
+    for closed in [false, true] {
+        let sim = Sim::new(8);
+        let journal = open(&sim);
+        (0..20).for_each(|_| journal.append([1; 1000]).map(drop).expect("appends"));
+        let (_sim, journal) = next_life(&sim, journal, closed, options().journal_bytes_max(200 * KIB));
+        let error = loop {
+            if let Err(error) = journal.append([2; 1000]) {
+                break error;
+            }
+        };
+        let there = journal.status().segment_bytes;
+        assert!(there >= 128 * KIB, "{there}");
+        assert!(matches!(error.kind(), ErrorKind::Quota { current, .. } if *current == there), "{error}");
+    }
+}
+
+#[test]
+fn segments_are_as_large_after_an_opening_as_the_journal_has_become() {
+    for closed in [false, true] {
+        let growing = || options().segment_bytes(16 * KIB, 1024 * KIB);
+        let sim = Sim::new(9);
+        let journal = growing().open_on(Arc::new(sim.clone())).expect("opens");
+        (0..300).for_each(|_| journal.append([1; 1000]).map(drop).expect("appends"));
+        let before = named(&sim, ".seg");
+        let (sim, journal) = next_life(&sim, journal, closed, growing());
+        (0..300).for_each(|_| journal.append([2; 1000]).map(drop).expect("appends"));
+        let new = named(&sim, ".seg").into_iter().filter(|name| !before.contains(name));
+        let sizes: Vec<_> = new.map(|name| sim.bytes(&name).expect("there").len() as u64).collect();
+        assert!(!sizes.is_empty() && sizes.iter().all(|bytes| *bytes >= 256 * KIB), "{closed}: {sizes:?}");
+    }
+}
+
+#[test]
+fn what_is_kept_is_aligned_as_the_new_session_asks() {
+    let sim = Sim::new(10);
+    let journal = open(&sim);
+    journal.append([1; 100]).expect("appends");
+    for record in 2..5_u8 {
+        let transaction = everlog::Transaction::new().record([record; 100]);
+        journal.commit(&transaction, everlog::Durability::Buffered).expect("commits");
+    }
+    let (sim, journal) =
+        next_life(&sim, journal.clone(), false, options().align_groups().segment_bytes(64 * KIB, 64 * KIB));
+    assert_eq!(journal.records().expect("readable").count(), 4);
+    let bytes = sim.bytes(&named(&sim, ".seg").pop().expect("there is one")).expect("there");
+    let starts = bytes.windows(4).enumerate().filter(|(_, window)| window == b"EVL1").map(|(at, _)| at);
+    assert!(starts.clone().count() >= 2 && starts.into_iter().all(|at| at % 4096 == 0));
+}
+
+#[test]
+fn the_quarantine_keeps_the_first_16_mib_of_a_cut_and_64_mib_in_all() {
+    const MIB: u64 = 1024 * KIB;
+    let mut sim = Sim::new(11);
+    let large = || options().segment_bytes(18 * MIB, 18 * MIB);
+    large().open_on(Arc::new(sim.clone())).expect("opens").append(b"kept").expect("appends");
+    for round in 0..5_u8 {
+        sim = sim.kill();
+        let newest = named(&sim, ".seg").pop().expect("there is one");
+        sim.overwrite(&newest, 10 * KIB, &[round + 1; 100]).expect("leaves garbage");
+        sim.overwrite(&newest, 10 * KIB + 17 * MIB, &[round + 1; 100]).expect("and more far behind");
+        let journal = large().open_on(Arc::new(sim.clone())).expect("opens");
+        let cut = journal.report().cut.clone().expect("cut");
+        assert!(cut.bytes > 17 * MIB && !cut.what.contains("unfinished"), "{cut:?}");
+        let kept = sim.bytes(&cut.kept_in.expect("kept")).expect("there");
+        assert_eq!(kept.len() as u64, 16 * MIB);
+        assert_eq!(named(&sim, "quarantine/").len(), usize::from(round + 1).min(4));
+    }
+}
+
+#[test]
+fn a_full_disk_during_recovery_is_called_full_and_loses_nothing() {
+    let sim = Sim::new(12);
+    open(&sim).append(b"kept").expect("appends");
+    let sim = sim.kill();
+    sim.overwrite(&named(&sim, ".seg")[0], 10 * KIB, &[7; 100]).expect("leaves garbage");
+    let whole = sim.kill();
+    drop(open(&whole));
+    for step in 1..=whole.steps() {
+        let full = sim.kill();
+        full.fail_step(step, everlog::medium::sim::Fault::Error(std::io::ErrorKind::StorageFull));
+        if let Err(error) = options().open_on(Arc::new(full.clone())) {
+            assert_eq!(error.kind(), &ErrorKind::Full, "step {step}: {error}");
+        }
+        assert_eq!(open(&full.kill()).records().expect("readable").count(), 1, "step {step}");
+    }
 }

@@ -78,7 +78,12 @@ impl Notes {
         let index = self.states.iter().rposition(|(_, state)| *state == found);
         let index = index.ok_or_else(|| format!("J2, J3: {found} was never a state"))?;
         if index + 1 < self.sure {
-            return Err(format!("J1: state {index} of {}, {} were acknowledged", self.states.len(), self.sure).into());
+            return Err(format!(
+                "J1: state {index} of {}, {} were acknowledged",
+                self.states.len(),
+                self.sure
+            )
+            .into());
         }
         Ok(index)
     }
@@ -147,7 +152,9 @@ fn check(sim: &Sim, notes: &Notes) -> Outcome {
     let kept = notes.check(&store)?;
     let horizon = store.horizon();
     for (index, (position, state)) in notes.states[..=kept].iter().enumerate() {
-        let Some(position) = position.filter(|position| position.lsn <= store.position().lsn) else { continue };
+        let Some(position) = position.filter(|position| position.lsn <= store.position().lsn) else {
+            continue;
+        };
         match store.at(position) {
             Ok(view) if everything(&view)? == *state => {}
             Ok(view) => return Err(format!("J3: at {position} it was {}", everything(&view)?).into()),

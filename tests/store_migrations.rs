@@ -92,7 +92,10 @@ fn data_without_a_version_are_older_than_every_step() {
     assert_eq!(version(&store), "none");
     shut(store);
     let store = with(two()).open(&path).unwrap();
-    assert_eq!((version(&store).as_str(), text(&store, "settings.look.theme").unwrap().as_str()), ("2.0", "\"dark\""));
+    assert_eq!(
+        (version(&store).as_str(), text(&store, "settings.look.theme").unwrap().as_str()),
+        ("2.0", "\"dark\"")
+    );
     assert_eq!(store.pins()[0].name, "before-migration-the-first");
 }
 
@@ -270,6 +273,32 @@ fn the_past_stays_as_it_was_and_reads_in_todays_form_when_asked() {
     assert_eq!(now.get::<u8>("settings.size").unwrap(), Some(14), "nothing is due");
     let end = store.position();
     assert_eq!(store.position(), end);
+}
+
+/// T67: what a rollback brings back has today's form, whatever revisions happen to be named alike.
+#[test]
+fn a_rollback_across_a_migration_brings_the_old_state_forward_first() {
+    let (_directory, path) = scratch();
+    let store = Store::open(&path).unwrap();
+    let target = store.set("notes.c", &json!({"name": "Milk"})).unwrap().position;
+    store.set("notes.c.body", &1).unwrap();
+    store.set("notes.c", &json!({"body": 2})).unwrap();
+    store.set("notes.d", &json!({"name": "Bread"})).unwrap();
+    shut(store);
+    let titles = Migration::renaming(1, 0, "titles").rename("notes.*.name", "notes.*.title");
+    let store = with(Migrations::new().add(titles)).open(&path).unwrap();
+    assert_eq!(text(&store, "notes").unwrap(), r#"{"c":{"body":2},"d":{"title":"Bread"}}"#);
+    let preview = store.rollback_to(target).unwrap();
+    let changes: Vec<String> =
+        preview.changes().iter().map(|change| format!("{} {:?}", change.path, change.new)).collect();
+    assert_eq!(changes, ["notes.c.body None", r#"notes.c.title Some("Milk")"#, "notes.d None"]);
+    preview.commit().unwrap();
+    assert_eq!(text(&store, "notes").unwrap(), r#"{"c":{"title":"Milk"}}"#);
+    assert_eq!(version(&store), "1.0", "the version is not rolled back");
+    let end = store.position();
+    shut(store);
+    let never = Migration::new(1, 0, "titles", |_| panic!("it ran already"));
+    assert_eq!(with(Migrations::new().add(never)).open(&path).unwrap().position(), end);
 }
 
 /// The store's part of the crash suite: a migration cut at every step.

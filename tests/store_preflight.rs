@@ -36,7 +36,11 @@ fn what_would_be_written_is_told_and_not_written() {
     assert_eq!(store.get::<String>("settings.theme").unwrap().as_deref(), Some("dark"));
     let (_, receipt) = store.transaction(work).unwrap();
     assert_eq!(receipt.position.lsn.get(), before.lsn.get() + preflight.records);
-    assert_eq!(store.preflight(|tx| tx.set("settings.theme", "light")).unwrap().records, 0, "nothing would change");
+    assert_eq!(
+        store.preflight(|tx| tx.set("settings.theme", "light")).unwrap().records,
+        0,
+        "nothing would change"
+    );
 }
 
 #[test]
@@ -60,7 +64,8 @@ fn what_the_closure_refuses_is_part_of_the_answer() {
 #[test]
 fn limits_that_would_be_passed_are_named() {
     let directory = tempfile::tempdir().expect("a directory");
-    let options = Store::options().journal(|journal| journal.record_bytes_max(100 << 10).journal_bytes_max(4 << 20));
+    let options =
+        Store::options().journal(|journal| journal.record_bytes_max(100 << 10).journal_bytes_max(4 << 20));
     let store = options.open(directory.path().join("store")).unwrap();
     let large = "x".repeat(200 << 10);
     let limit = store.preflight(|tx| tx.set("a.b", &large)).unwrap().limit.expect("too large");

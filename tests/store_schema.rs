@@ -165,13 +165,15 @@ fn a_migration_that_breaks_the_schema_changes_nothing() {
     store.set("notes.a.name", "Milk").unwrap();
     store.close().unwrap();
     drop(store);
-    let half = Migrations::new().add(Migration::renaming(1, 0, "titles").rename("notes.*.name", "notes.*.caption"));
+    let half =
+        Migrations::new().add(Migration::renaming(1, 0, "titles").rename("notes.*.name", "notes.*.caption"));
     let look = noted().migrations(half.clone()).read_only().open(&path).unwrap();
     assert_eq!(look.dry_run().unwrap().violations.len(), 2, "a dry run tells, too");
     drop(look);
     let error = noted().migrations(half).open(&path).expect_err("not valid");
     assert_eq!(error.violations().len(), 2);
-    let whole = Migrations::new().add(Migration::renaming(1, 0, "titles").rename("notes.*.name", "notes.*.title"));
+    let whole =
+        Migrations::new().add(Migration::renaming(1, 0, "titles").rename("notes.*.name", "notes.*.title"));
     let store = noted().migrations(whole).open(&path).unwrap();
     assert_eq!(store.get::<String>("notes.a.title").unwrap().as_deref(), Some("Milk"));
     assert_eq!(store.pins().len(), 1, "the failed one left no pin");
@@ -182,8 +184,10 @@ fn deep_values_and_schemas_that_refer_to_themselves_do_not_exhaust_the_stack() {
     let (_directory, path) = scratch();
     let tree = json!({"$ref": "#/$defs/node", "$defs": {"node": {
         "properties": {"in": {"$ref": "#/$defs/node"}, "leaf": {"type": "integer"}}, "additionalProperties": false}}});
-    let circle = json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}});
-    let options = Store::options().schema("trees", Schema::each(tree)).schema("circles", Schema::each(circle));
+    let circle =
+        json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}});
+    let options =
+        Store::options().schema("trees", Schema::each(tree)).schema("circles", Schema::each(circle));
     let store = options.open(&path).unwrap();
     let inner = path!("trees", "t");
     let deep = (0..500).fold(inner, |path, _| path.join("in"));

@@ -1,6 +1,6 @@
 //! Which segments make up the history, in order: from the first one along roll seals and links. Reads, never writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::root::Slot;
@@ -10,6 +10,9 @@ use crate::position::{Epoch, Lsn};
 use crate::segment::header::JournalId;
 use crate::segment::reader::SegmentFile;
 use crate::segment::slot::{Junction, Link, RollSeal};
+
+/// What to do about damage that no file can be restored for.
+pub(crate) const ADVICE: &str = "run everlog verify, then everlog salvage; nothing was changed";
 
 /// How the history enters a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,20 +73,30 @@ pub(crate) struct Chain {
     pub(crate) link_epoch: Epoch,
     /// Damage in the chain itself: the stretches are those before it.
     pub(crate) damage: Option<Error>,
+    /// Files that do not check and that nothing was or will be read from.
+    pub(crate) remarks: Vec<Error>,
 }
 
 struct Found {
     /// Files that cannot be used, with the reason.
     bad: BTreeMap<u64, Error>,
+    /// Those of them whose header checks and names another journal or number.
+    strangers: BTreeSet<u64>,
     segments: BTreeMap<u64, SegmentFile>,
-    links: Vec<(Epoch, u64, Link)>,
+    links: Vec<(Epoch, SegmentFile, Link)>,
     unborn: Vec<u64>,
     newest_number: u64,
 }
 
 /// Opens all segments and puts them in order, up to damage, which is noted with the file's name. An error only if
-/// not even the first segment can be read.
-pub(crate) fn assemble(medium: &dyn Medium, access: Access, id: JournalId, slot: &Slot) -> Result<Chain> {
+/// not even the first segment can be read. Only a slot that is surely the `newest` says what is not needed.
+pub(crate) fn assemble(
+    medium: &dyn Medium,
+    access: Access,
+    id: JournalId,
+    slot: &Slot,
+    newest: bool,
+) -> Result<Chain> {
     let found = gather(medium, access, id)?;
     let mut stretches = Vec::new();
     let first = found.segments.get(&slot.first_segment).filter(|first| first.birth.salt == slot.first_salt);
@@ -102,23 +115,27 @@ pub(crate) fn assemble(medium: &dyn Medium, access: Access, id: JournalId, slot:
         };
         stretches.push(Stretch { segment, origin, ending, first_lsn });
         if stretches.len() > found.segments.len() {
-            return Err(Error::damaged(name::segment(slot.first_segment), 0, "segments form a circle"));
+            let what = "segments form a circle";
+            return Err(Error::damaged(name::segment(slot.first_segment), 0, what).advise(ADVICE));
         }
         next = after;
     }
-    // A segment that does not open is named before one that nothing leads to: it held what would have led there.
-    let damage = damage.or_else(|| found.bad.values().next().cloned());
-    let damage = damage.or_else(|| check_newest(&found, &stretches, slot).err());
+    let no_newest = check_newest(&found, &stretches, slot).err();
     let used: Vec<u64> = stretches.iter().map(Stretch::number).collect();
+    let settled = newest && damage.is_none() && no_newest.is_none() && used.contains(&slot.newest_segment);
+    let (remarks, bad) = found.sort_bad(|number| settled && found.is_unneeded(number, slot));
+    // A segment that does not open is named before one that nothing leads to: it held what would have led there.
+    let damage = damage.or_else(|| bad.into_iter().next()).or(no_newest);
     let mut unused = found.unborn;
     unused.extend(found.segments.keys().filter(|number| !used.contains(number)));
     let link_epoch = found.links.iter().map(|(epoch, _, _)| *epoch).max().unwrap_or_default();
-    Ok(Chain { stretches, unused, newest_number: found.newest_number, link_epoch, damage })
+    Ok(Chain { stretches, unused, newest_number: found.newest_number, link_epoch, damage, remarks })
 }
 
 fn gather(medium: &dyn Medium, access: Access, id: JournalId) -> Result<Found> {
     let mut found = Found {
         bad: BTreeMap::new(),
+        strangers: BTreeSet::new(),
         segments: BTreeMap::new(),
         links: Vec::new(),
         unborn: Vec::new(),
@@ -132,18 +149,28 @@ fn gather(medium: &dyn Medium, access: Access, id: JournalId) -> Result<Found> {
         match admit(medium, access, &file_name, number, id) {
             Ok(Some(segment)) => {
                 if let Some((epoch, link)) = segment.link()? {
-                    found.links.push((epoch, number, link));
+                    found.links.push((epoch, segment.clone(), link));
                 }
                 found.segments.insert(number, segment);
             }
             Ok(None) => found.unborn.push(number),
             Err(error) if *error.kind() == ErrorKind::Damaged => {
                 found.bad.insert(number, error);
+                if is_stranger(medium, &file_name, number, id) {
+                    found.strangers.insert(number);
+                }
             }
             Err(error) => return Err(error),
         }
     }
     Ok(found)
+}
+
+/// Whether the file says itself, in a header that checks, that it is another journal's or another number's.
+fn is_stranger(medium: &dyn Medium, file_name: &str, number: u64, id: JournalId) -> bool {
+    let opened = medium.open(file_name, Access::Read).ok();
+    let segment = opened.and_then(|file| SegmentFile::open(file, file_name.to_owned()).ok());
+    segment.is_some_and(|segment| segment.birth.journal_id != id || segment.birth.number != number)
 }
 
 /// Opens one segment file and checks that it is what its name says. `None`: it was never used.
@@ -210,23 +237,23 @@ pub(crate) fn is_zero_after_header(file: &dyn crate::medium::MediumFile, name: &
 /// Where the history goes after `segment`: a link beats a roll seal, the newest link beats the others.
 fn leave(found: &Found, segment: &SegmentFile) -> Result<(Ending, Option<(SegmentFile, Origin)>)> {
     let birth = segment.birth;
-    let mut linked: Option<(Epoch, u64, Link)> = None;
-    for (epoch, number, link) in &found.links {
+    let mut linked: Option<&(Epoch, SegmentFile, Link)> = None;
+    for candidate in &found.links {
+        let (epoch, next, link) = candidate;
         if link.predecessor != birth.number || link.predecessor_salt != birth.salt {
             continue;
         }
         match linked {
-            Some((best, _, _)) if best == *epoch => {
+            Some((best, _, _)) if best == epoch => {
                 let what = "two links of the same epoch continue the same segment";
-                return Err(Error::damaged(name::segment(*number), crate::segment::LINK_OFFSET, what));
+                return Err(Error::damaged(&next.name, crate::segment::LINK_OFFSET, what).advise(ADVICE));
             }
-            Some((best, _, _)) if best > *epoch => {}
-            _ => linked = Some((*epoch, *number, *link)),
+            Some((best, _, _)) if best > epoch => {}
+            _ => linked = Some(candidate),
         }
     }
-    if let Some((epoch, number, link)) = linked {
-        let next = found.segments.get(&number).cloned().ok_or_else(|| found.missing(number))?;
-        return Ok((Ending::Left(link.junction()), Some((next, Origin::Linked(epoch, link)))));
+    if let Some((epoch, next, link)) = linked {
+        return Ok((Ending::Left(link.junction()), Some((next.clone(), Origin::Linked(*epoch, *link)))));
     }
     let Some(seal) = segment.roll_seal()? else {
         return Ok((Ending::Open, None));
@@ -264,6 +291,21 @@ fn check_newest(found: &Found, stretches: &[Stretch], slot: &Slot) -> Result<()>
 }
 
 impl Found {
+    /// Whether a bad file outside a chain that is whole and reaches the newest segment can be done without. Records below
+    /// the horizon are gone; a stranger holds none of ours, and what it may have replaced is not missing. A file that does
+    /// not say what it is may be ours (J6).
+    fn is_unneeded(&self, number: u64, slot: &Slot) -> bool {
+        number < slot.first_segment || self.strangers.contains(&number)
+    }
+
+    /// The errors of the bad files that `is_unneeded`, and of the others.
+    fn sort_bad(&self, is_unneeded: impl Fn(u64) -> bool) -> (Vec<Error>, Vec<Error>) {
+        let (unneeded, needed): (Vec<_>, Vec<_>) =
+            self.bad.iter().partition(|(number, _)| is_unneeded(**number));
+        let errors = |files: Vec<(&u64, &Error)>| files.into_iter().map(|(_, error)| error.clone()).collect();
+        (errors(unneeded), errors(needed))
+    }
+
     fn missing(&self, number: u64) -> Error {
         if let Some(error) = self.bad.get(&number) {
             return error.clone();

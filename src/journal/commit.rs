@@ -173,10 +173,7 @@ impl<S: Sink> Core<S> {
         }
         let first_lsn = self.join(&mut state, records, time);
         let need = if state.proven { need } else { Need::Synced };
-        let cell = match sitter {
-            Sitter::Thread => Cell::for_this_thread(),
-            Sitter::Ticket => Cell::for_ticket(),
-        };
+        let cell = cell_for(sitter);
         let last_lsn = state.open.last_lsn;
         let seat = Seat { cell: Arc::clone(&cell), last_lsn, need, can_lead: sitter == Sitter::Thread };
         state.open.wants_sync |= need == Need::Synced;
@@ -247,12 +244,20 @@ impl<S: Sink> Core<S> {
 
     /// Returns when `lsn` is durable; the barrier.
     pub(crate) fn wait_durable(&self, lsn: Lsn) -> Result<()> {
+        match self.sit_until_durable(lsn, Sitter::Thread)? {
+            Some(cell) => self.complete(&cell),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a seat that is settled when `lsn` is durable; none if it is already. Does no I/O.
+    pub(crate) fn sit_until_durable(&self, lsn: Lsn, sitter: Sitter) -> Result<Option<Arc<Cell>>> {
         if self.durable() >= lsn {
-            return Ok(());
+            return Ok(None);
         }
         let mut state = self.state.lock();
         if state.durable >= lsn {
-            return Ok(());
+            return Ok(None);
         }
         if let Some(failure) = &state.failure {
             return Err(failure.poisoned());
@@ -260,8 +265,9 @@ impl<S: Sink> Core<S> {
         if lsn >= state.next_lsn {
             return Err(Error::new(ErrorKind::Input, "position lies beyond the end").at_lsn(lsn));
         }
-        let cell = Cell::for_this_thread();
-        let seat = Seat { cell: Arc::clone(&cell), last_lsn: lsn, need: Need::Synced, can_lead: true };
+        let cell = cell_for(sitter);
+        let can_lead = sitter == Sitter::Thread;
+        let seat = Seat { cell: Arc::clone(&cell), last_lsn: lsn, need: Need::Synced, can_lead };
         if lsn <= state.written {
             state.awaiting.push(seat);
         } else if !state.open.is_empty() && lsn >= state.open.first_lsn {
@@ -272,9 +278,8 @@ impl<S: Sink> Core<S> {
             state.awaiting.push(seat);
         }
         let calls = self.designate(&mut state);
-        drop(state);
-        ring(calls);
-        self.complete(&cell)
+        ring_unlocked(state, calls);
+        Ok(Some(cell))
     }
 
     /// Accepts nothing from now on, writes and syncs what was accepted, and stops the pump.
@@ -344,13 +349,16 @@ impl State {
     }
 }
 
-fn ring(calls: Vec<Call>) {
-    calls.into_iter().for_each(Call::ring);
+fn cell_for(sitter: Sitter) -> Arc<Cell> {
+    match sitter {
+        Sitter::Thread => Cell::for_this_thread(),
+        Sitter::Ticket => Cell::for_ticket(),
+    }
 }
 
 fn ring_unlocked(state: MutexGuard<'_, State>, calls: Vec<Call>) {
     drop(state);
-    ring(calls);
+    calls.into_iter().for_each(Call::ring);
 }
 
 #[cfg(all(test, not(loom)))]

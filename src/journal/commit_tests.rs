@@ -14,14 +14,28 @@ use crate::segment::record::Records;
 struct Paper {
     lines: Mutex<Vec<Vec<u8>>>,
     syncs: AtomicU64,
+    /// Syncs that are under way.
+    syncing: AtomicU64,
     fail_sync: AtomicU64,
     refuse: AtomicU64,
     panic: AtomicU64,
+    /// Happens once, during the next write.
+    during_write: Hook,
+    /// Happens once, during the next sync.
+    during_sync: Hook,
+}
+
+type Hook = Mutex<Option<Box<dyn FnOnce() + Send>>>;
+
+fn happen(hook: &Hook) {
+    let happening = hook.lock().take();
+    happening.into_iter().for_each(|happening| happening());
 }
 
 impl Sink for Arc<Paper> {
     fn write(&self, group: &mut Group) -> Result<(), WriteError> {
         assert_eq!(self.panic.load(Ordering::SeqCst), 0, "asked to panic");
+        happen(&self.during_write);
         if self.refuse.load(Ordering::SeqCst) > 0 {
             self.refuse.fetch_sub(1, Ordering::SeqCst);
             return Err(WriteError::Refused(Error::new(ErrorKind::Full, "full")));
@@ -35,7 +49,10 @@ impl Sink for Arc<Paper> {
 
     fn sync(&self) -> Result<()> {
         self.syncs.fetch_add(1, Ordering::SeqCst);
+        assert_eq!(self.syncing.fetch_add(1, Ordering::SeqCst), 0, "at most one syncs");
+        happen(&self.during_sync);
         std::thread::sleep(Duration::from_micros(200));
+        self.syncing.fetch_sub(1, Ordering::SeqCst);
         match self.fail_sync.load(Ordering::SeqCst) {
             0 => Ok(()),
             _ => Err(Error::new(ErrorKind::Io, "broken")),
@@ -191,4 +208,154 @@ fn closing_drains_and_then_refuses() {
     core.close().expect("drains");
     assert_eq!(paper.lines.lock().len(), 1);
     assert_eq!(commit(&core, b"late", Need::Synced).expect_err("closed").kind(), &ErrorKind::Closed);
+}
+
+#[test]
+fn after_another_failure_a_good_answer_acknowledges_nothing() {
+    for during_sync in [false, true] {
+        let (core, paper) = core();
+        let poisoner = Arc::clone(&core);
+        let hook = if during_sync { &paper.during_sync } else { &paper.during_write };
+        *hook.lock() = Some(Box::new(move || poisoner.poison(Error::new(ErrorKind::Io, "elsewhere"))));
+        let error = commit(&core, b"x", Need::Synced).expect_err("the journal failed meanwhile");
+        assert_eq!(error.kind(), &ErrorKind::FateUnknown);
+        assert!(error.what().contains("elsewhere"), "{error}");
+        assert_eq!(core.durable(), Lsn::ZERO);
+        assert_eq!(paper.syncs.load(Ordering::SeqCst), u64::from(during_sync), "no sync is begun any more");
+        assert_eq!(core.wait_durable(Lsn::new(1)).expect_err("poisoned").kind(), &ErrorKind::Poisoned);
+        assert_eq!(core.close().expect_err("poisoned").kind(), &ErrorKind::Poisoned);
+    }
+}
+
+#[test]
+fn who_is_called_upon_after_a_failure_leads_nothing() {
+    let (core, paper) = core();
+    let record = NewRecord::event(b"x", 0);
+    let entered = core.enter(&[record], Need::Synced, Sitter::Thread, Patience::Wait).expect("enters");
+    assert!(entered.cell.take_the_lead());
+    core.poison(Error::new(ErrorKind::Io, "elsewhere"));
+    core.lead_write();
+    core.lead_sync();
+    assert!(paper.lines.lock().is_empty(), "nothing is written");
+    assert_eq!(paper.syncs.load(Ordering::SeqCst), 0, "nothing is synced");
+    assert_eq!(core.complete(&entered.cell).expect_err("settled").kind(), &ErrorKind::FateUnknown);
+    assert!(!entered.cell.take_the_lead(), "settled once and for all");
+    assert!(!core.drive_surely(), "nothing is left to the pump");
+}
+
+#[test]
+fn whoever_joins_a_group_that_wanted_no_sync_still_gets_one_from_its_writer() {
+    let (core, paper) = core();
+    commit(&core, b"first", Need::Synced).expect("commits");
+    let record = NewRecord::event(b"x", 0);
+    let enter = |need| core.enter(&[record], need, Sitter::Thread, Patience::Wait).expect("enters");
+    let (written, synced) = (enter(Need::Written), enter(Need::Synced));
+    core.complete(&written.cell).expect("commits");
+    assert_eq!((core.durable(), paper.syncs.load(Ordering::SeqCst)), (Lsn::new(3), 2));
+    core.complete(&synced.cell).expect("is settled");
+    assert_eq!(paper.syncs.load(Ordering::SeqCst), 2, "one sync for both");
+}
+
+#[test]
+fn a_refusal_takes_back_the_numbers_of_all_who_queued_behind() {
+    let (core, paper) = core();
+    commit(&core, b"one", Need::Synced).expect("commits");
+    paper.refuse.store(1, Ordering::SeqCst);
+    let behind = Arc::new(Mutex::new(None));
+    let (late, kept) = (Arc::clone(&core), Arc::clone(&behind));
+    *paper.during_write.lock() = Some(Box::new(move || {
+        let record = NewRecord::event(b"behind", 0);
+        *kept.lock() = late.enter(&[record], Need::Synced, Sitter::Ticket, Patience::Wait).ok();
+    }));
+    assert_eq!(commit(&core, b"no", Need::Synced).expect_err("refused").kind(), &ErrorKind::Full);
+    let behind = behind.lock().take().expect("entered while the group was being written");
+    assert_eq!(behind.last_lsn, Lsn::new(3));
+    assert_eq!(core.complete(&behind.cell).expect_err("refused too").kind(), &ErrorKind::Full);
+    assert_eq!(core.latest(), Lsn::new(1));
+    assert_eq!(commit(&core, b"two", Need::Synced).expect("commits"), Lsn::new(2));
+    assert_eq!(*paper.lines.lock(), [b"one", b"two"]);
+    core.close().expect("closes");
+}
+
+#[test]
+fn a_reservation_holds_unless_somebody_came_between_or_numbers_were_taken_back() {
+    let (core, paper) = core();
+    let record = NewRecord::event(b"x", 0);
+    let enter = |reserved: &Reserved| core.enter_reserved(&[record], Need::Synced, Sitter::Thread, reserved);
+    let reserved = core.reserve().expect("accepts");
+    let entered = enter(&reserved).expect("accepts").expect("nobody came between");
+    assert_eq!((entered.first_lsn, entered.time), (Lsn::new(1), reserved.time));
+    core.complete(&entered.cell).expect("commits");
+    let reserved = core.reserve().expect("accepts");
+    commit(&core, b"between", Need::Synced).expect("commits");
+    assert!(enter(&reserved).expect("accepts").is_none(), "somebody came between");
+    let reserved = core.reserve().expect("accepts");
+    assert_eq!(reserved.first_lsn, Lsn::new(3));
+    paper.refuse.store(1, Ordering::SeqCst);
+    commit(&core, b"no", Need::Synced).expect_err("refused");
+    assert_eq!(enter(&reserved).expect_err("void").kind(), &ErrorKind::Full);
+    assert_eq!(core.refusal_since(0).expect("one").kind(), &ErrorKind::Full);
+    assert!(core.refusal_since(1).is_none() && core.accepting().is_ok() && !core.is_closed());
+    core.close().expect("closes");
+    assert!(core.is_closed());
+    for error in [core.accepting().expect_err("closed"), core.reserve().expect_err("closed")] {
+        assert_eq!(error.kind(), &ErrorKind::Closed);
+    }
+    assert_eq!(enter(&reserved).expect_err("closed").kind(), &ErrorKind::Closed);
+}
+
+#[test]
+fn who_waits_for_room_gets_it_without_a_pump_also_when_what_was_before_it_is_refused() {
+    for refused in [0, 1] {
+        let (core, paper) = core();
+        paper.refuse.store(refused, Ordering::SeqCst);
+        let (inside, outside) = (Arc::clone(&core), Arc::new(Mutex::new(None)));
+        let waiter = Arc::clone(&outside);
+        *paper.during_write.lock() = Some(Box::new(move || {
+            let enter = |core: &Core<Arc<Paper>>| {
+                let large = NewRecord::event(&[7; 3000], 0);
+                core.enter(&[large], Need::Synced, Sitter::Ticket, Patience::Wait).map(drop)
+            };
+            enter(&inside).expect("fills the open group");
+            let late = Arc::clone(&inside);
+            *waiter.lock() = Some(std::thread::spawn(move || enter(&late)));
+            while inside.state.lock().waiting_for_room == 0 {
+                std::thread::yield_now();
+            }
+        }));
+        assert_eq!(commit(&core, b"x", Need::Synced).is_err(), refused == 1);
+        ended(outside.lock().take().expect("started")).expect("has room");
+        assert_eq!(core.latest(), Lsn::new(if refused == 1 { 1 } else { 3 }));
+    }
+}
+
+/// What a thread came to that must not wait for ever.
+fn ended(waiter: std::thread::JoinHandle<Result<()>>) -> Result<()> {
+    for _ in 0..10_000 {
+        if waiter.is_finished() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(waiter.is_finished(), "it waits for ever");
+    waiter.join().expect("no panic")
+}
+
+#[test]
+fn a_barrier_on_numbers_that_are_taken_back_is_refused_with_them() {
+    let (core, paper) = core();
+    commit(&core, b"one", Need::Synced).expect("commits");
+    paper.refuse.store(1, Ordering::SeqCst);
+    let (inside, outside) = (Arc::clone(&core), Arc::new(Mutex::new(None)));
+    let waiter = Arc::clone(&outside);
+    *paper.during_write.lock() = Some(Box::new(move || {
+        let late = Arc::clone(&inside);
+        *waiter.lock() = Some(std::thread::spawn(move || late.wait_durable(Lsn::new(2))));
+        while inside.state.lock().awaiting.is_empty() {
+            std::thread::yield_now();
+        }
+    }));
+    assert_eq!(commit(&core, b"no", Need::Synced).expect_err("refused").kind(), &ErrorKind::Full);
+    let error = ended(outside.lock().take().expect("started")).expect_err("nothing of it is durable");
+    assert_eq!(error.kind(), &ErrorKind::Full);
 }

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::history::{History, Leg};
+use crate::journal::root::{RootFile, before_horizon};
 use crate::position::{Lsn, Position};
 use crate::segment::frame::{FrameHeader, FrameKind};
 use crate::segment::reader::{FrameReader, Place, Step};
@@ -223,6 +226,8 @@ pub(crate) trait Limit: Send + Sync {
 pub struct Cursor {
     frames: FrameCursor,
     limit: Arc<dyn Limit>,
+    /// Knows the horizon, which may pass what was not read yet.
+    root: Arc<Mutex<RootFile>>,
     /// The first record wanted.
     from: Lsn,
     from_time: Timestamp,
@@ -240,10 +245,16 @@ impl std::fmt::Debug for Cursor {
 }
 
 impl Cursor {
-    pub(crate) fn new(history: Arc<History>, limit: Arc<dyn Limit>, from: Lsn) -> Cursor {
+    pub(crate) fn new(
+        history: Arc<History>,
+        limit: Arc<dyn Limit>,
+        root: Arc<Mutex<RootFile>>,
+        from: Lsn,
+    ) -> Cursor {
         Cursor {
             frames: FrameCursor::new(history, from),
             limit,
+            root,
             from,
             from_time: Timestamp::ZERO,
             next: Position::default(),
@@ -264,7 +275,8 @@ impl Cursor {
     ///
     /// # Errors
     ///
-    /// [`Damaged`](ErrorKind::Damaged) where the history does not check; afterwards the cursor has ended.
+    /// [`BeforeHorizon`](ErrorKind::BeforeHorizon) if compaction took what comes next, and names the earliest that can
+    /// be read; [`Damaged`](ErrorKind::Damaged) where the history does not check. The cursor has ended then.
     ///
     /// # Examples
     ///
@@ -301,12 +313,22 @@ impl Cursor {
         Ok(Some(RecordRef::of(position, &view)))
     }
 
+    /// What compaction took is not damaged.
+    fn or_overtaken(&self, error: Error) -> Error {
+        let (slot, wanted) = (self.root.lock().slot, self.frames.next_lsn);
+        match slot.horizon().lsn >= wanted {
+            true => before_horizon(&slot, &format!("record {wanted} was compacted away")),
+            false => error,
+        }
+    }
+
     /// Goes to the next record wanted, over frames and records that are not; false at the durable end.
     fn seek(&mut self) -> Result<bool> {
         loop {
             let rest = &self.frames.body()[self.body_offset..];
             if rest.is_empty() {
-                let Some(header) = self.frames.next(self.limit.last())? else { return Ok(false) };
+                let header = self.frames.next(self.limit.last()).map_err(|error| self.or_overtaken(error))?;
+                let Some(header) = header else { return Ok(false) };
                 self.next = Position::new(header.epoch, header.first_lsn);
                 self.body_offset = 0;
                 continue;
@@ -335,16 +357,24 @@ impl Iterator for Cursor {
     }
 }
 
+/// Those that hold records, and the last one: where the next begins with the same record, none are here.
+fn filled(mut legs: Vec<Leg>) -> Vec<Leg> {
+    let nexts: Vec<Lsn> = legs.iter().skip(1).map(|leg| leg.first_lsn).collect();
+    let mut nexts = nexts.into_iter();
+    legs.retain(|leg| nexts.next().is_none_or(|next| next > leg.first_lsn));
+    legs
+}
+
 /// Finds the first record at or after `time` between `first` and `last`: by halves over the segments, then inside one.
 pub(crate) fn find_time(history: &Arc<History>, time: Timestamp, first: Lsn, last: Lsn) -> Result<Lsn> {
-    let legs = history.legs();
+    let legs = filled(history.legs());
     let (mut low, mut high) = (0, legs.len());
     while low < high {
         let middle = low + (high - low) / 2;
         match legs[middle].segment.first_record()? {
             Some((_, found)) if found < time => low = middle + 1,
             Some(_) => high = middle,
-            // An empty segment says nothing; it can only stand at the end.
+            // It is the last one, and nothing is in it yet.
             None => high = middle,
         }
     }

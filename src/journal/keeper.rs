@@ -110,9 +110,12 @@ fn work(core: &Core<Tail>, bell: &Bell) {
         return;
     }
     let spares = &core.sink().spares;
-    if spares.is_wanted()
-        && let Err(error) = spares.prepare()
-    {
+    if !spares.is_wanted() {
+        return;
+    }
+    if let Err(error) = core.sink().check_lease() {
+        core.poison(error);
+    } else if let Err(error) = spares.prepare() {
         bell.note(error);
     }
 }

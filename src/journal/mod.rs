@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::medium::{Lock, Medium};
+use crate::medium::Medium;
 use crate::position::{Lsn, Position};
 
 pub(crate) mod chain;
@@ -18,6 +18,8 @@ pub(crate) mod commit;
 pub(crate) mod compaction;
 mod create;
 pub(crate) mod cursor;
+#[cfg(all(test, feature = "sim", not(loom)))]
+mod forge;
 pub(crate) mod group;
 pub(crate) mod history;
 pub(crate) mod judge;
@@ -30,13 +32,18 @@ mod recovery;
 mod replay;
 mod report;
 pub(crate) mod root;
-mod seat;
+pub(crate) mod seat;
 pub(crate) mod spare;
 mod stamp;
 pub(crate) mod summary;
 mod tail;
 mod ticket;
-mod transaction;
+pub(crate) mod transaction;
+
+#[cfg(all(test, feature = "sim", not(loom)))]
+mod beside_tests;
+#[cfg(all(test, feature = "sim", not(loom)))]
+mod hostile_tests;
 
 pub use crate::segment::record::RecordKind;
 pub use compaction::{Compacted, Retention};
@@ -53,6 +60,7 @@ use cursor::Limit;
 use group::NewRecord;
 use history::History;
 use keeper::Bell;
+use lease::Lease;
 use root::RootFile;
 use seat::Need;
 use stamp::WallStamper;
@@ -92,8 +100,8 @@ struct Writer {
     clock_steps: Arc<AtomicU64>,
     pump: Mutex<Option<JoinHandle<()>>>,
     keeper: Mutex<Option<JoinHandle<()>>>,
-    /// Freed when closed.
-    lease: Mutex<Option<Box<dyn Lock>>>,
+    /// Given back when closed.
+    lease: Arc<Lease>,
 }
 
 impl std::fmt::Debug for Journal {
@@ -306,15 +314,16 @@ impl Journal {
         Ok(&self.writer()?.core)
     }
 
-    /// Refuses work on files after the lease was given back, and after a failure (J5).
+    /// Refuses work on files after the lease was given back or lost, and after a failure (J5).
     pub(crate) fn check_open(&self) -> Result<()> {
-        if let Some(failure) = self.writer()?.core.failure() {
+        let writer = self.writer()?;
+        if let Some(failure) = writer.core.failure() {
             return Err(failure.poisoned());
         }
-        match self.writer()?.lease.lock().is_some() {
-            true => Ok(()),
-            false => Err(Error::new(ErrorKind::Closed, "the journal was closed").advise("open it again")),
+        if !writer.lease.is_held() {
+            return Err(Error::new(ErrorKind::Closed, "the journal was closed").advise("open it again"));
         }
+        writer.lease.check().inspect_err(|error| writer.core.poison(error.clone()))
     }
 
     pub(crate) fn note_trouble(&self, error: Error) {
@@ -357,7 +366,7 @@ impl Journal {
             Some(writer) => Arc::clone(&writer.core) as Arc<dyn Limit>,
             None => Arc::new(Fixed(self.inner.fixed.0)),
         };
-        Cursor::new(Arc::clone(&self.inner.history), limit, from)
+        Cursor::new(Arc::clone(&self.inner.history), limit, Arc::clone(&self.inner.root), from)
     }
 
     /// Refuses a position that was cut after a crash (rule 9).
@@ -377,13 +386,7 @@ impl Journal {
     }
 
     pub(crate) fn before_horizon(&self, what: &str) -> Error {
-        let slot = self.inner.root.lock().slot;
-        let (earliest, earliest_time) = (slot.horizon(), Timestamp::from_micros(slot.horizon_time));
-        Error::new(
-            ErrorKind::BeforeHorizon { earliest, earliest_time },
-            format!("{what}; the earliest is {earliest} of {earliest_time}"),
-        )
-        .advise("ask for a later position, or keep more history next time")
+        root::before_horizon(&self.inner.root.lock().slot, what)
     }
 
     pub(crate) fn enter(
@@ -463,7 +466,7 @@ impl Writer {
         root: &Arc<Mutex<RootFile>>,
         history: &Arc<History>,
         start: TailStart,
-        lease: Box<dyn Lock>,
+        lease: Arc<Lease>,
     ) -> Result<Writer> {
         let last = start.summary.position().lsn;
         let epoch = start.epoch;
@@ -480,6 +483,7 @@ impl Writer {
             Arc::clone(root),
             Arc::clone(history),
             Arc::clone(&bell),
+            Arc::clone(&lease),
             start,
         );
         let frame_bytes_max = options.limits.frame_bytes_max as usize;
@@ -491,7 +495,7 @@ impl Writer {
             clock_steps,
             pump: Mutex::new(None),
             keeper: Mutex::new(None),
-            lease: Mutex::new(Some(lease)),
+            lease,
         };
         if options.background == Background::Threads {
             let (core, bell) = (Arc::clone(&writer.core), Arc::clone(&writer.bell));
@@ -517,7 +521,10 @@ impl Writer {
     }
 
     fn close(&self) -> Result<()> {
-        let Some(lease) = self.lease.lock().take() else { return Ok(()) };
+        if let Err(error) = self.lease.check() {
+            self.core.poison(error);
+        }
+        let Some(lease) = self.lease.end() else { return Ok(()) };
         let mut outcome = self.core.close();
         self.bell.stop();
         for thread in [self.pump.lock().take(), self.keeper.lock().take()].into_iter().flatten() {

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal::chain::{self, Chain};
 use crate::journal::create::{self, Found};
 use crate::journal::judge::{Verdict, judge};
-use crate::journal::lease;
+use crate::journal::lease::{self, Lease};
 use crate::journal::options::{Damaged, Face, Options};
 use crate::journal::recovery;
 use crate::journal::replay::{self, Replayed};
@@ -14,7 +14,7 @@ use crate::journal::report::Report;
 use crate::journal::root::RootFile;
 use crate::journal::summary::Summary;
 use crate::journal::tail::TailStart;
-use crate::medium::{Access, Lock, Medium};
+use crate::medium::{Access, Medium};
 use crate::position::Lsn;
 use crate::snapshot;
 
@@ -30,7 +30,7 @@ pub(crate) struct Opened {
     pub(crate) last: Lsn,
     pub(crate) summary: Summary,
     /// The writing end; `None` when opened for reading only.
-    pub(crate) writer: Option<(TailStart, Box<dyn Lock>)>,
+    pub(crate) writer: Option<(TailStart, Arc<Lease>)>,
 }
 
 /// Opens a journal as the options say.
@@ -125,6 +125,7 @@ fn look_once(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opened> {
         damage = Some(refusal(&chain, &replayed, what));
     }
     let whole = replayed.summary.position().lsn;
+    let mut summary = replayed.summary;
     let last = match (damage, options.damaged) {
         (Some(damage), Damaged::Refuse) => return Err(damage),
         (Some(damage), Damaged::ReadOnly) => {
@@ -133,14 +134,15 @@ fn look_once(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opened> {
         }
         (None, _) if verdict == Verdict::Continue => whole,
         (None, _) => {
+            summary = summary.with_pins(replayed.pins);
             // A mark may prove a part of a transaction, and none of it is shown before all of it.
             replayed.kept.first().map_or(whole, |kept| kept.whole_before)
         }
     };
     report.clean = verdict == Verdict::Continue;
     report.unproven = whole.get() - last.get();
-    report.position = replayed.summary.position_of(last);
-    Ok(Opened { root, chain, report, last, summary: replayed.summary, writer: None })
+    report.position = summary.position_of(last);
+    Ok(Opened { root, chain, report, last, summary, writer: None })
 }
 
 struct Looked {
@@ -153,7 +155,10 @@ struct Looked {
 fn read(medium: &Arc<dyn Medium>, access: Access, root: &RootFile) -> Result<Looked> {
     let mut flaws = root.flaws.clone();
     let (base, snapshot) = base(&**medium, root, &mut flaws)?;
-    let chain = chain::assemble(&**medium, access, root.identity.id, &root.slot)?;
+    // With a copy that does not check, the slot may be an older one.
+    let newest = root.flaws.is_empty();
+    let chain = chain::assemble(&**medium, access, root.identity.id, &root.slot, newest)?;
+    flaws.extend(chain.remarks.iter().cloned());
     let replayed = replay::replay(&chain, &root.slot, base)?;
     let report = Report {
         position: replayed.summary.position(),

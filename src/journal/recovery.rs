@@ -37,7 +37,7 @@ pub(crate) fn resume(chain: &Chain, root: &RootFile, replayed: Replayed) -> Resu
         epoch,
         summary: replayed.summary,
         live_bytes: live_bytes(&chain.stretches),
-        used_bytes: used_bytes(&chain.stretches[..chain.stretches.len() - 1], 0),
+        used_bytes: used_bytes(&chain.stretches, 0),
         sealed: true,
         bytes_since_snapshot: replayed.bytes,
     })
@@ -90,7 +90,7 @@ pub(crate) fn mend(
         epoch,
         summary: replayed.summary,
         live_bytes: live_bytes(&chain.stretches),
-        used_bytes: used_bytes(&chain.stretches[..chain.stretches.len() - 1], 0),
+        used_bytes: used_bytes(&chain.stretches, 0),
         sealed: false,
         bytes_since_snapshot: replayed.bytes,
     };
@@ -156,6 +156,35 @@ fn splice(chain: &mut Chain, fresh: &SegmentFile, epoch: Epoch, link: Link, repl
     chain.link_epoch = chain.link_epoch.max(epoch);
 }
 
+/// Bytes of one segment that are about to be left behind.
+struct Piece<'a> {
+    stretch: &'a Stretch,
+    offset: u64,
+    bytes: u64,
+}
+
+/// What lies behind the last whole transaction, segment by segment: the tail's remains, and an unfinished transaction
+/// from where it started, be that in an earlier segment.
+fn left_behind<'a>(chain: &'a Chain, replayed: &Replayed) -> Vec<Piece<'a>> {
+    let evidence = &replayed.evidence;
+    let last_place = replayed.kept.last().map_or(replayed.anchor, |kept| kept.after());
+    let tail = chain.stretches.len() - 1;
+    let start = chain.stretches.iter().position(|stretch| stretch.number() == last_place.number);
+    let (first, first_offset) = match (replayed.unfinished, start) {
+        (1.., Some(start)) => (start, last_place.end),
+        _ => (tail, evidence.offset),
+    };
+    let mut pieces = Vec::new();
+    for (index, stretch) in chain.stretches.iter().enumerate().skip(first) {
+        let offset = if index == first { first_offset } else { FRAMES_OFFSET };
+        let end = stretch.end().or(evidence.survey.remains_end).unwrap_or(evidence.offset);
+        if end > offset {
+            pieces.push(Piece { stretch, offset, bytes: end - offset });
+        }
+    }
+    pieces
+}
+
 /// Keeps the bytes that are about to be left behind. Named by place and checksum, so that doing it twice is once.
 fn set_aside(
     medium: &Arc<dyn Medium>,
@@ -163,46 +192,32 @@ fn set_aside(
     replayed: &Replayed,
     old_epoch: Epoch,
 ) -> Result<Option<Cut>> {
-    let tail = &chain.stretches[chain.stretches.len() - 1];
-    let evidence = &replayed.evidence;
-    let whole = replayed.summary.position().lsn;
-    // An unfinished transaction goes too, from where it started, be that in an earlier segment.
-    let last_place = replayed.kept.last().map_or(replayed.anchor, |kept| kept.after());
-    let (file, offset) = match replayed.unfinished {
-        0 => (tail, evidence.offset),
-        _ => {
-            let start = chain.stretches.iter().find(|stretch| stretch.number() == last_place.number);
-            (start.unwrap_or(tail), last_place.end)
-        }
-    };
-    let remains_end = match file.number() == tail.number() {
-        true => evidence.survey.remains_end.unwrap_or(evidence.offset),
-        false => file.end().unwrap_or(evidence.offset),
-    };
-    let bytes = remains_end.saturating_sub(offset);
-    if bytes == 0 && replayed.unfinished == 0 {
-        return Ok(None);
+    let pieces = left_behind(chain, replayed);
+    let Some(first) = pieces.first() else { return Ok(None) };
+    let kept_in = keep(medium, first)?;
+    for piece in &pieces[1..] {
+        keep(medium, piece)?;
     }
-    let kept_in = if bytes > 0 { keep(medium, file, offset, bytes)? } else { None };
     Ok(Some(Cut {
-        file: file.segment.name.clone(),
-        offset,
-        bytes,
-        lsn: whole.next(),
+        file: first.stretch.segment.name.clone(),
+        offset: first.offset,
+        bytes: pieces.iter().map(|piece| piece.bytes).sum(),
+        lsn: replayed.summary.position().lsn.next(),
         old_epoch,
         unfinished_records: replayed.unfinished,
         what: match replayed.unfinished {
             0 => replayed.stop.to_owned(),
             _ => "unfinished transaction".to_owned(),
         },
-        kept_in,
+        kept_in: Some(kept_in),
     }))
 }
 
-fn keep(medium: &Arc<dyn Medium>, stretch: &Stretch, offset: u64, bytes: u64) -> Result<Option<String>> {
-    let segment = &stretch.segment;
-    let content = read_range(&*segment.file, &segment.name, offset, bytes.min(CUT_BYTES_MAX))?;
-    let name = name::cut(segment.birth.number, offset, checksum::plain(&content));
+/// Keeps one piece in quarantine; returns where.
+fn keep(medium: &Arc<dyn Medium>, piece: &Piece<'_>) -> Result<String> {
+    let segment = &piece.stretch.segment;
+    let content = read_range(&*segment.file, &segment.name, piece.offset, piece.bytes.min(CUT_BYTES_MAX))?;
+    let name = name::cut(segment.birth.number, piece.offset, checksum::plain(&content));
     let wrap = |call: &'static str| move |error: io::Error| Error::io(call, QUARANTINE, error);
     let place = medium.child(QUARANTINE, Presence::CreateMissing).map_err(wrap("create"))?;
     medium.sync_names().map_err(wrap("sync of the directory"))?;
@@ -216,7 +231,7 @@ fn keep(medium: &Arc<dyn Medium>, stretch: &Stretch, offset: u64, bytes: u64) ->
     file.sync().map_err(|error| Error::io("sync", &name, error))?;
     place.sync_names().map_err(wrap("sync of the directory"))?;
     thin_out(&*place, &name);
-    Ok(Some(format!("{QUARANTINE}/{name}")))
+    Ok(format!("{QUARANTINE}/{name}"))
 }
 
 /// Keeps the quarantine bounded. Best effort: what cannot be removed now is removed another time.

@@ -1,12 +1,13 @@
 //! Recovery's reading half: walks the history from a base to its end and gathers what the decision needs.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::chain::{Chain, Ending, Origin, Stretch};
+use crate::journal::chain::{ADVICE, Chain, Ending, Origin, Stretch};
 use crate::journal::judge::Evidence;
 use crate::journal::root::Slot;
-use crate::journal::summary::Summary;
+use crate::journal::summary::{Pins, Summary};
 use crate::position::{Epoch, Lsn};
 use crate::segment::frame::{FrameHeader, FrameKind};
 use crate::segment::reader::{FrameReader, Place, Step};
@@ -22,6 +23,8 @@ pub(crate) struct KeptFrame {
     pub(crate) whole_before: Lsn,
     /// The place just after it.
     after: Junction,
+    /// The pins after it.
+    pins: Pins,
 }
 
 impl KeptFrame {
@@ -40,6 +43,8 @@ pub(crate) struct Replayed {
     pub(crate) kept: Vec<KeptFrame>,
     /// The place after the last proven frame of a whole transaction: what a link continues.
     pub(crate) anchor: Junction,
+    /// The pins there.
+    pub(crate) pins: Pins,
     /// Where the frames of the last segment end.
     pub(crate) place: Place,
     /// The facts for the judge.
@@ -62,6 +67,8 @@ struct Walk<'a> {
     base: Lsn,
     recent: VecDeque<KeptFrame>,
     anchor: Junction,
+    /// The pins at the anchor.
+    pins: Pins,
     proven: Lsn,
     /// The summary before an unfinished transaction.
     before_open: Option<Summary>,
@@ -84,6 +91,7 @@ pub(crate) fn replay(chain: &Chain, slot: &Slot, base: Summary) -> Result<Replay
     let mut walk = Walk {
         slot,
         base: base_lsn,
+        pins: Arc::clone(base.pins()),
         summary: base,
         recent: VecDeque::new(),
         anchor: Junction { number: birth.number, salt: birth.salt, end: start.offset, sum: start.previous },
@@ -99,7 +107,8 @@ pub(crate) fn replay(chain: &Chain, slot: &Slot, base: Summary) -> Result<Replay
     };
     if walk.next_lsn > base_lsn.next() {
         let what = "records after the base are missing";
-        return Err(Error::damaged(&stretches[0].segment.name, start.offset, what).at_lsn(base_lsn.next()));
+        let error = Error::damaged(&stretches[0].segment.name, start.offset, what).at_lsn(base_lsn.next());
+        return Err(error.advise(ADVICE));
     }
     let mut damage = None;
     let mut last = (start, "", Survey::default());
@@ -200,17 +209,17 @@ impl Walk<'_> {
             self.open_records = 0;
         }
         self.open_records += u64::from(header.record_count);
-        self.summary.apply(header, reader.body()).map_err(|error| {
-            let file = stretch.segment.name.as_str();
-            if error.file().is_none() { error.in_file(file).at_offset(header.offset) } else { error }
-        })?;
+        let applied = self.summary.apply(header, reader.body());
+        let place = |error: Error| error.in_file(&stretch.segment.name).at_offset(header.offset);
+        applied.map_err(|error| place(error).advise(ADVICE))?;
         let whole = self.before_open.as_ref().map(|before| before.position().lsn);
         let whole_before = whole.unwrap_or(header.first_lsn.before());
         if !header.continues {
             self.before_open = None;
         }
+        let pins = Arc::clone(self.summary.pins());
         let body = reader.body().to_vec();
-        self.recent.push_back(KeptFrame { header: *header, body, whole_before, after });
+        self.recent.push_back(KeptFrame { header: *header, body, whole_before, after, pins });
         Ok(())
     }
 
@@ -224,6 +233,7 @@ impl Walk<'_> {
                 break;
             }
             self.anchor = front.after;
+            self.pins = Arc::clone(&front.pins);
             self.recent.pop_front();
         }
     }
@@ -251,7 +261,7 @@ impl Walk<'_> {
             return Ok((place, what, Survey::default()));
         }
         let what = if what == "zeros" { "frames end too early" } else { what };
-        Err(reader.damage(what).at_lsn(self.next_lsn).advise("run everlog verify, then everlog salvage"))
+        Err(reader.damage(what).at_lsn(self.next_lsn).advise(ADVICE))
     }
 
     fn finish(mut self, tail: &Stretch, place: Place, stop: &'static str, survey: Survey) -> Replayed {
@@ -279,6 +289,7 @@ impl Walk<'_> {
             summary: self.summary,
             kept: self.recent.into(),
             anchor: self.anchor,
+            pins: self.pins,
             place,
             evidence,
             stop,
@@ -293,7 +304,7 @@ impl Walk<'_> {
 /// The error for a frame that the reader has passed already.
 fn passed(stretch: &Stretch, header: &FrameHeader, what: &str) -> Error {
     let error = Error::damaged(&stretch.segment.name, header.offset, what);
-    error.advise("run everlog verify, then everlog salvage")
+    error.advise(ADVICE)
 }
 
 /// The highest epoch that anything in the history or in the root has used.

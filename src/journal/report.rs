@@ -28,7 +28,7 @@ pub struct Report {
     /// Damage, with [`Damaged::ReadOnly`](crate::journal::Damaged): everything before it is readable.
     pub damage: Option<Error>,
     /// Things that are not as they should be but cost nothing: a bad copy of something kept twice, a snapshot that
-    /// does not check.
+    /// does not check, a segment file that is no part of the history.
     pub flaws: Vec<Error>,
     /// Warnings about the place: a network file system, wide permissions.
     pub cautions: Vec<String>,
@@ -42,7 +42,7 @@ pub struct Cut {
     pub file: String,
     /// Where the cut starts.
     pub offset: u64,
-    /// How many bytes, up to the last one that is not zero.
+    /// How many bytes, up to the last one that is not zero; of an unfinished transaction those in later segments too.
     pub bytes: u64,
     /// The number that the first lost record would have had.
     pub lsn: Lsn,
@@ -52,7 +52,7 @@ pub struct Cut {
     pub unfinished_records: u64,
     /// What stands at the cut.
     pub what: String,
-    /// Where the cut bytes are kept, if there were any.
+    /// Where the cut bytes are kept; what was in later segments lies beside it, named by its segment.
     pub kept_in: Option<String>,
 }
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::summary::{decode_own, encode_own};
 use crate::medium::name::ROOT;
@@ -199,6 +200,16 @@ impl Slot {
         let rest = length_prefixed(block, SLOT_LENGTH_OFFSET, offset)?;
         decode_own(rest).map_err(|error| error.in_file(ROOT))
     }
+}
+
+/// Why what was asked for cannot be read: it lies before the horizon of `slot`.
+pub(crate) fn before_horizon(slot: &Slot, what: &str) -> Error {
+    let (earliest, earliest_time) = (slot.horizon(), Timestamp::from_micros(slot.horizon_time));
+    Error::new(
+        ErrorKind::BeforeHorizon { earliest, earliest_time },
+        format!("{what}; the earliest is {earliest} of {earliest_time}"),
+    )
+    .advise("ask for a later position, or keep more history next time")
 }
 
 /// The root file, open.

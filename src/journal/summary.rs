@@ -1,6 +1,7 @@
 //! What a journal knows of itself at a position: a fold of its own frames, kept in snapshots and rebuilt by replay.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bincode::{Decode, Encode};
@@ -76,6 +77,9 @@ pub(crate) struct RollbackRecord {
     pub(crate) run_sum: u32,
 }
 
+/// All pins, by name; shared with those who show them, copied when one changes.
+pub(crate) type Pins = Arc<BTreeMap<String, PinRecord>>;
+
 /// What everlog folds from its own frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Summary {
@@ -84,7 +88,7 @@ pub(crate) struct Summary {
     time: u64,
     /// The first record of each epoch.
     epochs: Vec<(u32, u64)>,
-    pins: BTreeMap<String, PinRecord>,
+    pins: Pins,
     /// Where the time of records went on by more than can have passed, and by how many microseconds too much.
     leaps: Vec<(u64, u64)>,
     /// The runs that rollback records need, by the record's Lsn.
@@ -159,11 +163,11 @@ impl Summary {
             }
             RecordKind::Pin => {
                 let pin: PinRecord = decode_own(record.payload).map_err(|error| error.at_lsn(lsn))?;
-                self.pins.insert(pin.name.clone(), pin);
+                Arc::make_mut(&mut self.pins).insert(pin.name.clone(), pin);
             }
             RecordKind::Unpin => {
                 let name: String = decode_own(record.payload).map_err(|error| error.at_lsn(lsn))?;
-                self.pins.remove(&name);
+                Arc::make_mut(&mut self.pins).remove(&name);
             }
             RecordKind::Rollback => {
                 let rollback: RollbackRecord =
@@ -192,8 +196,13 @@ impl Summary {
         Timestamp::from_micros(self.time)
     }
 
-    pub(crate) fn pins(&self) -> &BTreeMap<String, PinRecord> {
+    pub(crate) fn pins(&self) -> &Pins {
         &self.pins
+    }
+
+    /// The same with other pins: those of a position that is shown instead.
+    pub(crate) fn with_pins(self, pins: Pins) -> Summary {
+        Summary { pins, ..self }
     }
 
     /// How much time passed for sure from a record stamped `time` at `lsn` to `now`: leaps do not count (J8).

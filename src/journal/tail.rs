@@ -11,10 +11,11 @@ use crate::journal::commit::{Sink, WriteError};
 use crate::journal::group::{Draft, Group};
 use crate::journal::history::History;
 use crate::journal::keeper::Bell;
+use crate::journal::lease::Lease;
 use crate::journal::options::Limits;
 use crate::journal::root::{RootFile, Slot};
 use crate::journal::spare::{self, Spares};
-use crate::journal::summary::Summary;
+use crate::journal::summary::{Pins, Summary};
 use crate::medium::{MediumFile, read_range, write_all};
 use crate::position::{Epoch, Lsn, Position};
 use crate::segment::frame::{self, FrameHeader, FrameKind};
@@ -59,6 +60,8 @@ pub(crate) struct Tail {
     bytes_since_snapshot: AtomicU64,
     /// Wakes the keeper when there is something to prepare or to mark.
     bell: Arc<Bell>,
+    /// The right to write here.
+    lease: Arc<Lease>,
     /// Locked for the time of a write, never for the time of a group's sync.
     end: Mutex<End>,
     /// Held for the time of a sync, so that they come one after another; locked after `end` where both are. Once one
@@ -80,6 +83,8 @@ struct End {
     whole: Lsn,
     /// The last end of a group that is durable.
     point: Proven,
+    /// The pins at that point: what readers see of them (J4).
+    pins: Pins,
     /// The highest mark that some frame carries.
     marked: Lsn,
     /// Data frames since the last sync began.
@@ -128,6 +133,7 @@ impl Tail {
         root: Arc<Mutex<RootFile>>,
         history: Arc<History>,
         bell: Arc<Bell>,
+        lease: Arc<Lease>,
         start: TailStart,
     ) -> Tail {
         let end = End {
@@ -138,6 +144,7 @@ impl Tail {
             proven: start.summary.position().lsn,
             whole: start.summary.position().lsn,
             point: Proven::of(&start.summary),
+            pins: Arc::clone(start.summary.pins()),
             // What recovery kept is proven; in a mended segment only a later frame will say so.
             marked: if start.sealed { start.summary.position().lsn } else { Lsn::ZERO },
             summary: start.summary,
@@ -158,6 +165,7 @@ impl Tail {
             snapshot_bytes: AtomicU64::new(0),
             bytes_since_snapshot: AtomicU64::new(start.bytes_since_snapshot),
             bell,
+            lease,
             end: Mutex::new(end),
             syncing: Mutex::new(None),
         };
@@ -178,6 +186,11 @@ impl Tail {
     /// What is durable now.
     pub(crate) fn proven(&self) -> Proven {
         self.end.lock().point
+    }
+
+    /// The pins that are durable now.
+    pub(crate) fn pins(&self) -> Pins {
+        Arc::clone(&self.end.lock().pins)
     }
 
     /// Looks at the summary without copying it.
@@ -222,8 +235,14 @@ impl Tail {
         end.proven > end.marked && !end.sealed
     }
 
+    /// Whether the path still leads to what is written; if not, the journal must be poisoned.
+    pub(crate) fn check_lease(&self) -> Result<()> {
+        self.lease.check()
+    }
+
     /// Writes and syncs a mark, so that what is durable is also known to be (rule 6).
     pub(crate) fn mark(&self) -> Result<()> {
+        self.check_lease()?;
         let mut end = self.end.lock();
         end.check()?;
         end.write_bare(FrameKind::Mark, &self.limits)?;
@@ -266,6 +285,7 @@ impl Tail {
         for draft in &mut group.drafts {
             let needed = frame::room(draft.body().len(), self.limits.aligned);
             if end.room(&self.limits) < needed {
+                self.check_lease().map_err(WriteError::Failed)?;
                 let next = self.spares.take(self.next_capacity(end), largest + reserve);
                 let next = next.map_err(|error| match written {
                     false => WriteError::Refused(full_or_same(error)),
@@ -382,6 +402,7 @@ impl Sink for Tail {
         let file = Arc::clone(&end.segment.file);
         let name = end.segment.name.clone();
         let covered = Proven::of(&end.summary);
+        let pins = Arc::clone(end.summary.pins());
         let covered_place = (end.segment.birth.number, end.offset);
         let frames = std::mem::take(&mut end.frames_unsynced);
         let unread = std::mem::take(&mut end.unread);
@@ -395,6 +416,7 @@ impl Sink for Tail {
         end.durable_up_to(covered_place);
         if covered.position.lsn > end.point.position.lsn {
             end.point = covered;
+            end.pins = pins;
         }
         if frames > 1 && end.broken.is_none() {
             end.write_bare(FrameKind::Mark, &self.limits)?;

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal::commit::{Entered, Reserved, Sitter};
 use crate::journal::group::NewRecord;
 use crate::journal::options::Limits;
-use crate::journal::seat::Need;
+use crate::journal::seat::{Cell, Need};
 use crate::journal::summary::{PIN_TEXT_BYTES_MAX, PinRecord, encode_own};
 use crate::journal::ticket::{Durability, Receipt};
 use crate::journal::{Journal, RecordKind};
@@ -115,6 +115,26 @@ pub struct Status {
     pub segments: u64,
 }
 
+fn check_pin(name: &str, note: &str) -> Result<()> {
+    if name.is_empty() || name.len() > PIN_TEXT_BYTES_MAX || note.len() > PIN_TEXT_BYTES_MAX {
+        let what = "a pin's name must have 1 to 1024 bytes, its note at most 1024";
+        return Err(Error::new(ErrorKind::Input, what));
+    }
+    Ok(())
+}
+
+/// The content of a pin's record.
+pub(crate) fn pin_payload(name: &str, position: Position, time: Timestamp, note: &str) -> Result<Vec<u8>> {
+    check_pin(name, note)?;
+    encode_own(PinRecord {
+        name: name.to_owned(),
+        epoch: position.epoch.get(),
+        lsn: position.lsn.get(),
+        time: time.micros(),
+        note: note.to_owned(),
+    })
+}
+
 impl Journal {
     /// How the journal is doing.
     pub fn status(&self) -> Status {
@@ -140,26 +160,14 @@ impl Journal {
     /// `BeforeHorizon`, `Diverged` or `Absent` if the position cannot be read; `Input` if name or note are over
     /// 1024 bytes or the name is empty; and as [`Journal::append`].
     pub fn pin(&self, name: &str, position: Position, note: &str) -> Result<Receipt> {
-        if name.is_empty() || name.len() > PIN_TEXT_BYTES_MAX || note.len() > PIN_TEXT_BYTES_MAX {
-            return Err(Error::new(
-                ErrorKind::Input,
-                "a pin's name must have 1 to 1024 bytes, its note at most 1024",
-            ));
-        }
-        let time = self.time_of(position)?;
-        let record = PinRecord {
-            name: name.to_owned(),
-            epoch: position.epoch.get(),
-            lsn: position.lsn.get(),
-            time: time.micros(),
-            note: note.to_owned(),
-        };
+        check_pin(name, note)?;
+        let payload = pin_payload(name, position, self.time_of(position)?, note)?;
         // Held so that the horizon does not pass the position meanwhile.
         let _upkeep = self.inner.upkeep.lock();
         if position.lsn < self.horizon().lsn {
             return Err(self.before_horizon(&format!("position {position} lies before the horizon")));
         }
-        self.commit_own(RecordKind::Pin, &encode_own(record)?)
+        self.commit_own(RecordKind::Pin, &payload)
     }
 
     /// Removes a pin. Durable on return.
@@ -172,17 +180,18 @@ impl Journal {
         self.commit_own(RecordKind::Unpin, &encode_own(name.to_owned())?)
     }
 
-    /// All pins, by name.
+    /// All pins that are durable, by name.
     pub fn pins(&self) -> Vec<Pin> {
-        self.with_summary(|summary| {
-            let pin = |(name, pin): (&String, &PinRecord)| Pin {
-                name: name.clone(),
-                position: Position::new(Epoch::new(pin.epoch), Lsn::new(pin.lsn)),
-                time: Timestamp::from_micros(pin.time),
-                note: pin.note.clone(),
-            };
-            summary.pins().iter().map(pin).collect()
-        })
+        let pin = |(name, pin): (&String, &PinRecord)| Pin {
+            name: name.clone(),
+            position: Position::new(Epoch::new(pin.epoch), Lsn::new(pin.lsn)),
+            time: Timestamp::from_micros(pin.time),
+            note: pin.note.clone(),
+        };
+        match &self.inner.writer {
+            Some(writer) => writer.core.sink().pins().iter().map(pin).collect(),
+            None => self.inner.fixed.1.pins().iter().map(pin).collect(),
+        }
     }
 
     /// The pin called `name`.
@@ -217,6 +226,13 @@ impl Journal {
             writer.ensure_pump(self.inner.options.background);
         }
         writer.core.enter_reserved(records, need, sitter, reserved)
+    }
+
+    /// A seat for a ticket that is settled when `lsn` is durable; none if it is already.
+    pub(crate) fn sit_until_durable(&self, lsn: Lsn) -> Result<Option<crate::sync::Arc<Cell>>> {
+        let writer = self.writer()?;
+        writer.ensure_pump(self.inner.options.background);
+        writer.core.sit_until_durable(lsn, Sitter::Ticket)
     }
 
     fn commit_own(&self, kind: RecordKind, payload: &[u8]) -> Result<Receipt> {

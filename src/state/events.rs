@@ -70,20 +70,9 @@ fn read<S: Fold>(record: &Record) -> Result<Option<Recorded<S::Event>>> {
     Ok(Some(Recorded { position: stamp.position, time: stamp.time, meta: stamp.meta, item }))
 }
 
-/// The next record after `seen`. If compaction took it meanwhile, the error says so and does not speak of damage.
-fn next_record(journal: &Journal, cursor: &mut Cursor, seen: Lsn) -> Result<Option<Record>> {
-    cursor.next().transpose().map_err(|error| match journal.horizon().lsn > seen {
-        true => journal.before_horizon(&format!("record {} was compacted away", seen.next())),
-        false => error,
-    })
-}
-
 /// The events of a range, read from the log one by one. After an error it ends.
 pub struct Events<S> {
-    journal: Journal,
     cursor: Cursor,
-    /// The last record that was read.
-    seen: Lsn,
     last: Lsn,
     ended: bool,
     fold: PhantomData<fn() -> S>,
@@ -92,14 +81,12 @@ pub struct Events<S> {
 impl<S: Fold> Events<S> {
     /// The events from record `first` through `last`.
     pub(crate) fn new(journal: &Journal, first: Lsn, last: Lsn) -> Events<S> {
-        let (journal, cursor) = (journal.clone(), journal.cursor(first));
-        Events { journal, cursor, seen: first.before(), last, ended: false, fold: PhantomData }
+        Events { cursor: journal.cursor(first), last, ended: false, fold: PhantomData }
     }
 
     fn step(&mut self) -> Result<Option<Recorded<S::Event>>> {
-        while let Some(record) = next_record(&self.journal, &mut self.cursor, self.seen)? {
-            self.seen = record.position.lsn;
-            if self.seen > self.last {
+        while let Some(record) = self.cursor.next().transpose()? {
+            if record.position.lsn > self.last {
                 break;
             }
             if let Some(recorded) = read::<S>(&record)? {
@@ -199,7 +186,7 @@ impl<S: Fold> Subscription<S> {
     }
 
     fn read_on(&mut self) -> Result<Option<Recorded<S::Event>>> {
-        while let Some(record) = next_record(&self.twin.journal, &mut self.cursor, self.seen.lsn)? {
+        while let Some(record) = self.cursor.next().transpose()? {
             self.seen = record.position;
             if let Some(recorded) = read::<S>(&record)? {
                 return Ok(Some(recorded));

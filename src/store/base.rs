@@ -54,6 +54,11 @@ impl Base {
         self.runs.iter().find_map(|run| run.get(key).transpose()).transpose()
     }
 
+    /// The runs that `other` does not have.
+    pub(crate) fn runs_beyond<'a>(&'a self, other: &'a Base) -> impl Iterator<Item = &'a Run> {
+        self.runs.iter().filter(|run| other.runs.iter().all(|known| known.info() != run.info()))
+    }
+
     /// All pairs at and above `from`, removed ones included, still encoded.
     pub(crate) fn walk(&self, from: &[u8]) -> Walk {
         Walk::over(&self.runs, from)
@@ -131,6 +136,31 @@ impl<O: Iterator<Item = (Key, Slot)>> Iterator for Newest<O> {
             source.next_if(|(other, _)| *other == found.0);
         }
         Some(found)
+    }
+}
+
+/// The keys of overlays and of runs in order, each once.
+pub(crate) struct Keys<O: Iterator> {
+    pub(crate) newer: Peekable<O>,
+    pub(crate) runs: Peekable<Walk>,
+}
+
+impl<O: Iterator<Item = (Key, Slot)>> Iterator for Keys<O> {
+    type Item = Result<Key>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let order = match (self.newer.peek(), self.runs.peek()) {
+            (Some((newer, _)), Some(Ok((older, _)))) => (**newer).cmp(older.as_slice()),
+            (Some(_), None) => Ordering::Less,
+            (_, _) => Ordering::Greater,
+        };
+        if order.is_le() {
+            if order.is_eq() {
+                self.runs.next();
+            }
+            return self.newer.next().map(|(key, _)| Ok(key));
+        }
+        Some(self.runs.next()?.map(|(key, _)| Key::from(key)))
     }
 }
 

@@ -74,11 +74,9 @@ pub(crate) fn documents(collection: &str) -> Vec<u8> {
     under(collection, DOCUMENT)
 }
 
-/// What all keys of a collection start with.
+/// What the keys of everything in a collection start with.
 pub(crate) fn all_of(collection: &str) -> Vec<u8> {
-    let mut bytes = collection.as_bytes().to_vec();
-    bytes.push(0);
-    bytes
+    [collection.as_bytes(), &[0]].concat()
 }
 
 /// What the keys of all entries of a series start with.

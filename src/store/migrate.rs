@@ -10,8 +10,8 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{StoreOptions, Tx};
 
-pub(crate) use run::bring_up;
 pub use run::DryRun;
+pub(crate) use run::bring_up;
 
 /// The version of a store's data. A minor version adds; a major version changes what is there, and needs a migration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

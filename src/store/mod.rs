@@ -27,24 +27,37 @@
 
 mod base;
 mod cache;
+mod condition;
+mod diff;
 mod document;
+mod feed;
+mod follow;
+mod history;
 mod key;
 mod maker;
 mod migrate;
+mod once;
 mod op;
 mod options;
 mod order;
 mod path;
 mod preflight;
 mod replay;
+mod rollback;
 mod rules;
 #[cfg(feature = "schema")]
 mod schema;
+mod status;
+mod submit;
+mod subscription;
+mod timeline;
 mod transaction;
+mod undo;
 mod upkeep;
 mod value;
 mod version;
 mod view;
+mod watch;
 
 use std::sync::Arc;
 
@@ -60,15 +73,26 @@ use crate::state::when::resolve;
 use crate::state::{Meta, TransactionError, When};
 use crate::store::order::Order;
 
+pub use condition::Expected;
+pub use diff::{Diff, PathChange};
+pub use history::{Changed, History};
 pub use migrate::{DataVersion, DryRun, Migration, Migrations};
+pub use once::{ONCE_AGE, ONCE_KEYS_KEPT, ONCE_KEYS_MAX, Once};
 pub use options::StoreOptions;
 pub use path::{IntoPath, Path, SEGMENT_BYTES_MAX};
-pub use preflight::{Change, Preflight};
+pub use preflight::Preflight;
+pub use rollback::RollbackPreview;
 #[cfg(feature = "schema")]
 pub use schema::Schema;
+pub use status::{Saving, StatusChanges};
+pub use submit::StoreTicket;
+pub use subscription::{Delivered, StoreSubscription, Touched};
+pub use timeline::{RestorePoint, Timeline, TimelinePage};
 pub use transaction::Tx;
+pub use undo::UndoScope;
 pub use value::{Array, DEPTH_MAX, Object, Value};
 pub use view::{Entry, View};
+pub use watch::{WATCH_WAITING_MAX, Watch, WatchItem};
 
 /// JSON documents in one directory, by path. Cheap to clone; all clones are one store.
 #[derive(Clone)]

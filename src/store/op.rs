@@ -10,6 +10,8 @@
 //! | `["append", path, value, n]` | and the list keeps its last `n` elements |
 //! | `["push", path, time, value]` | the series at `path` has an entry more, of that time |
 //! | `["cut", path, time, lsn]` | the series at `path` has lost its entries before that time and number |
+//! | `["entry", path, time, lsn, value]` | the series at `path` has this entry of that time and number |
+//! | `["entry", path, time, lsn]` | and this one not any more |
 //! | `["note", what, value]` | changes nothing; says something about the commit |
 //!
 //! Paths are JSON Pointers, times microseconds since 1970. One record holds one change; a transaction is a run of them.
@@ -31,6 +33,7 @@ pub(crate) enum Op {
     Append { path: Path, value: Value, keep_last: Option<u64> },
     Push { path: Path, time: Timestamp, value: Value },
     Cut { path: Path, time: Timestamp, lsn: Lsn },
+    Entry { path: Path, time: Timestamp, lsn: Lsn, value: Option<Value> },
     Note { what: String, value: Value },
 }
 
@@ -52,6 +55,11 @@ impl Op {
             }
             Op::Cut { path: at, time, lsn } => {
                 vec![Value::from("cut"), path(at), micros(time), Value::from(lsn.get())]
+            }
+            Op::Entry { path: at, time, lsn, value } => {
+                let mut parts = vec![Value::from("entry"), path(at), micros(time), Value::from(lsn.get())];
+                parts.extend(value.clone());
+                parts
             }
             Op::Note { what, value } => vec![Value::from("note"), Value::from(what.as_str()), value.clone()],
         };
@@ -88,6 +96,12 @@ fn read(parts: &Array) -> Option<Op> {
         }
         ("push", 4) => Op::Push { path: path()?, time: time()?, value: part(3)?.clone() },
         ("cut", 4) => Op::Cut { path: path()?, time: time()?, lsn: Lsn::new(part(3)?.as_u64()?) },
+        ("entry", length @ (4 | 5)) => Op::Entry {
+            path: path()?,
+            time: time()?,
+            lsn: Lsn::new(part(3)?.as_u64()?),
+            value: if length == 5 { Some(part(4)?.clone()) } else { None },
+        },
         ("note", 3) => Op::Note { what: part(1)?.as_str()?.to_owned(), value: part(2)?.clone() },
         _ => return None,
     })
@@ -115,6 +129,14 @@ mod tests {
             ),
             (Op::Push { path: path!("a", ""), time, value: value.clone() }, r#"["push","/a/",7,"x"]"#),
             (Op::Cut { path: path!("a", "b"), time, lsn: Lsn::new(9) }, r#"["cut","/a/b",7,9]"#),
+            (
+                Op::Entry { path: path!("a", "b"), time, lsn: Lsn::new(9), value: Some(value.clone()) },
+                r#"["entry","/a/b",7,9,"x"]"#,
+            ),
+            (
+                Op::Entry { path: path!("a", "b"), time, lsn: Lsn::new(9), value: None },
+                r#"["entry","/a/b",7,9]"#,
+            ),
             (Op::Note { what: "label".to_owned(), value }, r#"["note","label","x"]"#),
         ] {
             assert_eq!(String::from_utf8(op.encode()).expect("text"), text);

@@ -4,14 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::Options;
 use crate::journal::options::{Background, Damaged, FACE_STORE, Face};
 use crate::medium::{Disk, Medium, Presence};
 use crate::state::Codec;
 use crate::state::registry::{Found, Place};
+use crate::store::diff::Scope;
 use crate::store::op::OP_VERSION;
 use crate::store::order::Order;
+use crate::store::path::IntoPath;
 use crate::store::rules::Rules;
 #[cfg(feature = "schema")]
 use crate::store::schema::{Schema, Schemas};
@@ -25,6 +27,10 @@ pub struct StoreOptions {
     pub(super) schemas: Vec<(String, Schema)>,
     pub(super) migrations: Option<Migrations>,
     check_all: bool,
+    /// What a rollback leaves alone.
+    kept: Scope,
+    /// What is wrong with these options; told at opening.
+    fault: Option<Error>,
 }
 
 impl StoreOptions {
@@ -58,6 +64,17 @@ impl StoreOptions {
         self.journal(|journal| journal.damaged(damaged))
     }
 
+    /// What lies below these paths is not rolled back: credentials, positions in queues, and whatever else must not be what
+    /// it was. A rollback leaves it as it is and its preview says so. A path that leads nowhere is told at opening.
+    #[must_use]
+    pub fn not_rolled_back(mut self, prefixes: impl IntoIterator<Item = impl IntoPath>) -> StoreOptions {
+        match Scope::of(prefixes) {
+            Ok(kept) => self.kept = kept,
+            Err(error) => self.fault = Some(error),
+        }
+        self
+    }
+
     /// Who does the work beside the commits.
     #[must_use]
     pub fn background(self, background: Background) -> StoreOptions {
@@ -85,9 +102,14 @@ impl StoreOptions {
     ///
     /// As [`Store::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
-        let rules = self.rules()?;
+        let checked = self.checked()?;
+        let rules = checked.rules()?;
+        checked.open_checked(path.as_ref(), rules)
+    }
+
+    fn open_checked(self, path: &Path, rules: Rules) -> Result<Store> {
         let presence = if self.journal.must_exist { Presence::MustExist } else { Presence::CreateMissing };
-        let disk = Disk::open(path.as_ref(), presence)?;
+        let disk = Disk::open(path, presence)?;
         if self.journal.read_only {
             return Ok(Store::of(self.raise(Arc::new(disk), rules)?));
         }
@@ -110,8 +132,9 @@ impl StoreOptions {
     ///
     /// As [`Store::open`]; `Held` if this or another process has it open for writing.
     pub fn open_on(self, medium: Arc<dyn Medium>) -> Result<Store> {
-        let rules = self.rules()?;
-        Ok(Store::of(self.raise(medium, rules)?))
+        let checked = self.checked()?;
+        let rules = checked.rules()?;
+        Ok(Store::of(checked.raise(medium, rules)?))
     }
 
     /// What the program demands, checked before anything is touched.
@@ -130,13 +153,17 @@ impl StoreOptions {
     /// Opens the journal, folds it, and brings the data to the version that the program is made for. Data that is newer is
     /// opened for reading only.
     fn raise(self, medium: Arc<dyn Medium>, rules: Rules) -> Result<Arc<Order>> {
-        let (rules, check_all) = (Arc::new(rules), self.check_all);
+        let (rules, kept, check_all) = (Arc::new(rules), self.kept.clone(), self.check_all);
         let options = self.face();
-        let mut order = Order::new(options.clone().open_on(Arc::clone(&medium))?, Arc::clone(&rules))?;
+        let open = |options: Options| {
+            let journal = options.open_on(Arc::clone(&medium))?;
+            Order::new(journal, Arc::clone(&rules), kept.clone())
+        };
+        let mut order = open(options.clone())?;
         if let Some(newer) = migrate::bring_up(&order)? {
             if !options.read_only {
                 order.close()?;
-                order = Order::new(options.read_only().open_on(medium)?, Arc::clone(&rules))?;
+                order = open(options.read_only())?;
             }
             rules.barred.get_or_init(|| newer);
         }
@@ -145,6 +172,10 @@ impl StoreOptions {
             rules.found_at_open.get_or_init(|| found);
         }
         Ok(order)
+    }
+
+    fn checked(mut self) -> Result<StoreOptions> {
+        self.fault.take().map_or(Ok(self), Err)
     }
 
     /// The options with what the journal is to hold (J15).

@@ -7,26 +7,31 @@
 //! Locks are taken in the order pending, queue, and those of the journal last.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::commit::{Entered, Sitter};
 use crate::journal::group::NewRecord;
-use crate::journal::{Durability, Journal, Receipt};
-use crate::position::{Epoch, Lsn, Position};
+use crate::journal::{Durability, Journal, Receipt, RecordKind};
+use crate::position::{Epoch, Position};
 use crate::state::commit::{Manner, TransactionError};
 use crate::state::inside::{self, Inside};
 use crate::state::registry::Place;
 use crate::state::{Meta, Stamp};
 use crate::store::base::Base;
+use crate::store::diff::Scope;
+use crate::store::feed::Feeds;
+use crate::store::follow::Follower;
 use crate::store::op::OP_VERSION;
 use crate::store::replay;
 use crate::store::rules::Rules;
 use crate::store::transaction::{Draft, Tx};
+use crate::store::undo::Scopes;
 use crate::store::version::{Effect, Version};
 
 /// What all clones of a store share.
@@ -37,7 +42,7 @@ pub(crate) struct Order {
     epoch: Epoch,
     /// Held while a commit decides and takes its place.
     pending: Mutex<Pending>,
-    queue: Mutex<Queue>,
+    pub(super) queue: Mutex<Queue>,
     published: ArcSwap<Version>,
     /// The end of the first commit in the queue, for readers that look without a lock; `u64::MAX` if there is none.
     first_waiting: AtomicU64,
@@ -45,10 +50,13 @@ pub(crate) struct Order {
     pub(crate) place: OnceLock<Place>,
     /// What the program demands of the data.
     pub(crate) rules: Arc<Rules>,
+    /// What a rollback leaves alone.
+    pub(super) kept: Scope,
+    pub(super) undo: Scopes,
     /// Held while a snapshot is made.
     pub(super) upkeep: Mutex<()>,
-    /// For the thread that makes a snapshot beside the commits.
-    me: Weak<Order>,
+    /// For the threads that work beside the commits.
+    pub(super) me: Weak<Order>,
 }
 
 /// The version of everything that has a place in the order.
@@ -62,14 +70,16 @@ struct Pending {
     frozen: bool,
 }
 
-struct Queue {
-    waiting: VecDeque<Committed>,
+pub(super) struct Queue {
+    pub(super) waiting: VecDeque<Arc<Committed>>,
     /// How often numbers had been taken back when its numbers were given.
     refusals: u64,
+    /// Who is told of what is published.
+    pub(super) feeds: Feeds,
 }
 
 /// A commit that has its place: the version it leaves, and what it did.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Committed {
     pub(crate) version: Arc<Version>,
     pub(crate) meta: Option<Arc<Meta>>,
@@ -85,9 +95,25 @@ pub(crate) enum Decided<T> {
     Nothing(T, Receipt),
 }
 
+/// What an answer stands on: it may leave when the record is durable and no number was taken back (J4).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    pub(crate) last: Position,
+    pub(crate) time: Timestamp,
+    pub(crate) refusals: u64,
+}
+
+impl Standing {
+    /// The receipt of a transaction that changed nothing.
+    pub(crate) fn receipt(&self) -> Receipt {
+        let (position, time) = (self.last, self.time);
+        Receipt { position, first_lsn: position.lsn, time, durability: Durability::Synced }
+    }
+}
+
 impl Order {
     /// Folds the log of an opened journal.
-    pub(crate) fn new(journal: Journal, rules: Arc<Rules>) -> Result<Arc<Order>> {
+    pub(crate) fn new(journal: Journal, rules: Arc<Rules>, kept: Scope) -> Result<Arc<Order>> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 32);
         let version = replay::fold_to(&journal, journal.durable_lsn())?;
         let epoch = journal.writer_core().map_or(Epoch::ZERO, |core| core.sink().epoch());
@@ -96,11 +122,13 @@ impl Order {
             journal,
             epoch,
             pending: Mutex::new(Pending { version: version.clone(), refusals: 0, sealed: 0, frozen: false }),
-            queue: Mutex::new(Queue { waiting: VecDeque::new(), refusals: 0 }),
+            queue: Mutex::new(Queue { waiting: VecDeque::new(), refusals: 0, feeds: Feeds::default() }),
             published: ArcSwap::from_pointee(version),
             first_waiting: AtomicU64::new(u64::MAX),
             place: OnceLock::new(),
             rules,
+            kept,
+            undo: Scopes::default(),
             upkeep: Mutex::new(()),
             me: me.clone(),
         }))
@@ -108,10 +136,12 @@ impl Order {
 
     /// Closes the journal and frees its directory for another handle.
     pub(crate) fn close(&self) -> Result<()> {
-        match self.place.get() {
+        let closed = match self.place.get() {
             Some(place) => place.free(self.id, || self.journal.close()),
             None => self.journal.close(),
-        }
+        };
+        self.end_feeds();
+        closed
     }
 
     /// The newest durable version. Waits for nobody.
@@ -122,6 +152,11 @@ impl Order {
             // An error leaves the older version, and whoever commits next meets it.
             let _unheard = self.publish_with(queue);
         }
+        self.published.load_full()
+    }
+
+    /// The version that was published last. Who holds the queue knows that there is none after it.
+    pub(super) fn view_unlagged(&self) -> Arc<Version> {
         self.published.load_full()
     }
 
@@ -142,53 +177,73 @@ impl Order {
         sitter: Sitter,
         body: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<Decided<T>, TransactionError<E>> {
+        let (outcome, standing) = self.decide_now(manner, sitter, body)?;
+        self.ring();
+        if !matches!(outcome, Ok(Decided::Entered(..))) {
+            self.settle(standing)?;
+        }
+        outcome
+    }
+
+    /// The same, but waits for nothing: the outcome must be kept back until what it stands on is durable, unless it has
+    /// a place of its own.
+    pub(crate) fn decide_now<T, E>(
+        &self,
+        manner: &Manner,
+        sitter: Sitter,
+        body: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<(Result<Decided<T>, TransactionError<E>>, Standing)> {
         self.outside()?;
         self.rules.admit()?;
         let mut pending = self.lock_pending()?;
         self.journal.writer_core()?.accepting()?;
         let (last, refusals) = (pending.version.position, pending.refusals);
+        let standing = Standing { last, time: pending.version.time, refusals };
         let reserved = self.reserve(refusals)?;
         let start = Position::new(self.epoch, reserved.first_lsn);
         let mut draft = Draft::new(&pending.version, start, reserved.time, manner.meta.clone());
         let decided = {
             let _inside = self.inside();
-            body(&mut Tx::new(&mut draft))
+            body(&mut Tx::within(&mut draft, self))
         };
         let outcome = match decided {
-            Ok(answer) if draft.is_empty() => {
-                let time = pending.version.time;
-                let durability = Durability::Synced;
-                let receipt = Receipt { position: last, first_lsn: last.lsn, time, durability };
-                Ok(Decided::Nothing(answer, receipt))
-            }
+            Ok(answer) if draft.is_empty() => Ok(Decided::Nothing(answer, standing.receipt())),
             Ok(answer) => match self.enter(&mut pending, manner, sitter, draft, reserved) {
-                Ok(entered) => return Ok(Decided::Entered(answer, entered)),
+                Ok(entered) => Ok(Decided::Entered(answer, entered)),
                 Err(error) => Err(TransactionError::Journal(error)),
             },
             Err(refusal) => Err(TransactionError::Refused(refusal)),
         };
-        drop(pending);
-        self.settle(last.lsn, refusals)?;
-        outcome
+        Ok((outcome, standing))
     }
 
-    /// Lets `body` work on a draft that comes to nothing, and answers once what it stood on is durable (J4).
-    pub(crate) fn try_out<T>(&self, manner: &Manner, body: impl FnOnce(&mut Draft) -> T) -> Result<T> {
+    /// Lets `body` decide as if it were a commit, and lets `look` look at what it would do. Nothing comes of it.
+    pub(crate) fn rehearse<T, E, L>(
+        &self,
+        manner: &Manner,
+        body: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+        look: impl FnOnce(&Draft) -> Result<L>,
+    ) -> Result<(T, L), TransactionError<E>> {
         self.outside()?;
         self.rules.admit()?;
         let pending = self.lock_pending()?;
         self.journal.writer_core()?.accepting()?;
-        let (last, refusals) = (pending.version.position, pending.refusals);
-        let reserved = self.reserve(refusals)?;
+        let (last, time) = (pending.version.position, pending.version.time);
+        let standing = Standing { last, time, refusals: pending.refusals };
+        let reserved = self.reserve(pending.refusals)?;
         let start = Position::new(self.epoch, reserved.first_lsn);
         let mut draft = Draft::new(&pending.version, start, reserved.time, manner.meta.clone());
-        let answer = {
+        let decided = {
             let _inside = self.inside();
-            body(&mut draft)
+            body(&mut Tx::within(&mut draft, self))
         };
         drop(pending);
-        self.settle(last.lsn, refusals)?;
-        Ok(answer)
+        let outcome = match decided {
+            Ok(answer) => look(&draft).map(|seen| (answer, seen)).map_err(TransactionError::Journal),
+            Err(refusal) => Err(TransactionError::Refused(refusal)),
+        };
+        self.settle(standing)?;
+        outcome
     }
 
     /// Commits what `body` does and returns when it is as durable as the manner says.
@@ -215,13 +270,8 @@ impl Order {
         mut draft: Draft,
         mut reserved: crate::journal::commit::Reserved,
     ) -> Result<Entered> {
-        let payloads: Vec<Vec<u8>> = draft.ops().iter().map(|op| op.encode()).collect();
-        let meta = manner.meta.as_ref().map(|meta| meta.encode()).transpose()?;
-        let mut first = meta.as_deref();
-        let records: Vec<NewRecord<'_>> = payloads
-            .iter()
-            .map(|payload| NewRecord { meta: first.take(), ..NewRecord::event(payload, OP_VERSION) })
-            .collect();
+        let encoded = Encoded::of(&draft, manner)?;
+        let records = encoded.records();
         self.journal.check_records(&records)?;
         self.rules.check(draft.ops(), draft.version())?;
         let refusals = pending.refusals;
@@ -256,8 +306,10 @@ impl Order {
 
     fn enqueue(&self, committed: Committed) {
         let mut queue = self.queue.lock();
-        queue.waiting.push_back(committed);
+        queue.waiting.push_back(Arc::new(committed));
         self.note_first(&queue);
+        let count = queue.waiting.len();
+        queue.feeds.accepted(count);
     }
 
     fn note_first(&self, queue: &Queue) {
@@ -290,9 +342,10 @@ impl Order {
                 continue;
             }
             waited?;
-            self.read_log()?;
+            self.read_log(&mut queue.feeds)?;
             queue.waiting.clear();
             queue.refusals = refusals;
+            queue.feeds.taken_back();
             self.note_first(&queue);
             pending.version = (*self.published.load_full()).clone();
             pending.refusals = refusals;
@@ -317,6 +370,7 @@ impl Order {
         if self.lags() {
             self.publish()?;
         }
+        self.ring();
         let me = self.me.clone();
         self.journal.snapshot_if_due(move |journal| match me.upgrade() {
             Some(order) => order.snapshot(),
@@ -342,7 +396,7 @@ impl Order {
         let mut queue = self.queue.lock();
         pending.version.settle(number, base);
         for waiting in &mut queue.waiting {
-            Arc::make_mut(&mut waiting.version).settle(number, base);
+            Arc::make_mut(&mut Arc::make_mut(waiting).version).settle(number, base);
         }
         let mut published = (*self.published.load_full()).clone();
         published.settle(number, base);
@@ -365,31 +419,47 @@ impl Order {
         // waits at or below it was.
         let end = self.journal.durable_lsn();
         if self.journal.writer_core()?.refusals() != queue.refusals {
-            return self.read_log();
+            return self.read_log(&mut queue.feeds);
         }
         let count = queue.waiting.partition_point(|waiting| waiting.version.position.lsn <= end);
-        if let Some(newest) = queue.waiting.drain(..count).next_back() {
-            self.published.store(newest.version);
+        if count > 0 {
+            let done: Vec<Arc<Committed>> = queue.waiting.drain(..count).collect();
+            self.show(&done, &mut queue.feeds);
+            let left = queue.waiting.len();
+            queue.feeds.saved(&done, left);
         }
         self.note_first(&queue);
         Ok(())
     }
 
+    /// Lets readers see commits, and tells those who watch. The queue is locked by the caller.
+    fn show(&self, done: &[Arc<Committed>], feeds: &mut Feeds) {
+        let Some(newest) = done.last() else { return };
+        let mut before = self.published.swap(Arc::clone(&newest.version));
+        for committed in done {
+            feeds.tell(&before, committed);
+            before = Arc::clone(&committed.version);
+        }
+    }
+
     /// Publishes what is durable by reading the log. The queue is locked by the caller.
-    fn read_log(&self) -> Result<()> {
-        let mut version = (*self.published.load_full()).clone();
-        let end = self.journal.durable_lsn();
-        if end > version.position.lsn {
-            replay::catch_up(&self.journal, &mut version, end)?;
-            self.published.store(Arc::new(version));
+    fn read_log(&self, feeds: &mut Feeds) -> Result<()> {
+        let version = (*self.published.load_full()).clone();
+        if self.journal.durable_lsn() <= version.position.lsn {
+            return Ok(());
+        }
+        let mut follower = Follower::new(&self.journal, version);
+        while let Some(committed) = follower.next()? {
+            self.show(&[Arc::new(committed)], feeds);
         }
         Ok(())
     }
 
     /// Returns when the version that something was decided on is durable (J4). If it was taken back, that is the error.
-    fn settle(&self, last: Lsn, refusals: u64) -> Result<()> {
+    fn settle(&self, standing: Standing) -> Result<()> {
+        let Standing { last, refusals, .. } = standing;
         let core = self.journal.writer_core()?;
-        let waited = core.wait_durable(last);
+        let waited = core.wait_durable(last.lsn);
         match core.refusal_since(refusals) {
             Some(refusal) => Err(refusal),
             None => waited,
@@ -404,13 +474,32 @@ impl Drop for Order {
     }
 }
 
+/// What a draft says, as records.
+pub(crate) struct Encoded {
+    /// The pin that stands before the changes, if one was asked for.
+    pin: Option<Vec<u8>>,
+    changes: Vec<Vec<u8>>,
+    meta: Option<Vec<u8>>,
+}
+
+impl Encoded {
+    pub(crate) fn of(draft: &Draft, manner: &Manner) -> Result<Encoded> {
+        let changes = draft.ops().iter().map(|op| op.encode()).collect();
+        let meta = manner.meta.as_ref().map(|meta| meta.encode()).transpose()?;
+        Ok(Encoded { pin: draft.pin()?, changes, meta })
+    }
+
+    /// The records; the first one says what was said about the commit.
+    pub(crate) fn records(&self) -> Vec<NewRecord<'_>> {
+        let pin = self.pin.iter().map(|pin| NewRecord { kind: RecordKind::Pin, ..NewRecord::event(pin, 0) });
+        let changes = self.changes.iter().map(|payload| NewRecord::event(payload, OP_VERSION));
+        let mut meta = self.meta.as_deref();
+        pin.chain(changes).map(|record| NewRecord { meta: meta.take(), ..record }).collect()
+    }
+}
+
 /// The stamp of the `index`th record of a commit.
-pub(crate) fn stamp_at(
-    start: Position,
-    index: usize,
-    time: crate::clock::Timestamp,
-    meta: &Option<Arc<Meta>>,
-) -> Stamp {
+pub(crate) fn stamp_at(start: Position, index: usize, time: Timestamp, meta: &Option<Arc<Meta>>) -> Stamp {
     let position = Position::new(start.epoch, start.lsn.plus(index as u64));
     Stamp { meta: meta.clone(), ..Stamp::new(position, time) }
 }

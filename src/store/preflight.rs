@@ -3,11 +3,12 @@
 use crate::error::{Error, Result, Violation};
 use crate::journal::group::NewRecord;
 use crate::position::Position;
+use crate::segment::frame;
 use crate::store::Store;
-use crate::store::op::{OP_VERSION, Op};
-use crate::store::path::Path;
+use crate::store::diff::PathChange;
+use crate::store::order::Encoded;
 use crate::store::transaction::{Draft, Tx};
-use crate::store::value::Value;
+use crate::store::version::Effect;
 
 /// What a transaction would come to.
 #[derive(Clone, Debug)]
@@ -23,10 +24,10 @@ pub struct Preflight {
     pub limit: Option<Error>,
     /// The records that would be written; none if nothing would change.
     pub records: u64,
-    /// The bytes of those records, metadata and headers included.
+    /// The bytes that they would take in the log, with all that goes with them.
     pub bytes: u64,
     /// What would change, in the order of the changes.
-    pub changes: Vec<Change>,
+    pub changes: Vec<PathChange>,
 }
 
 impl Preflight {
@@ -36,23 +37,12 @@ impl Preflight {
     }
 }
 
-/// A place that would change.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Change {
-    /// The place.
-    pub path: Path,
-    /// What is there; `None` if nothing is.
-    pub old: Option<Value>,
-    /// What would be there; `None` if nothing would be.
-    pub new: Option<Value>,
-}
-
-impl Change {
-    /// What a draft did so far.
-    pub(crate) fn all_of(draft: &Draft) -> Vec<Change> {
-        let effects = draft.effects().iter().map(|(_, effect)| effect.clone());
-        effects.map(|effect| Change { path: effect.path, old: effect.old, new: effect.new }).collect()
+impl PathChange {
+    /// What was done, change by change.
+    pub(crate) fn all_of(effects: &[(Position, Effect)]) -> Vec<PathChange> {
+        let effects = effects.iter().map(|(_, effect)| effect.clone());
+        let change = |Effect { path, old, new, entry }| PathChange { path, old, new, entry };
+        effects.map(change).collect()
     }
 }
 
@@ -81,34 +71,33 @@ impl Store {
     /// ```
     pub fn preflight<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<Preflight> {
         let order = &self.order;
-        let meta = self.manner.meta.as_ref().map(|meta| meta.encode()).transpose()?;
-        order.try_out(&self.manner, |draft| {
-            let position = draft.version().position;
-            let refused = body(&mut Tx::new(draft)).err();
-            let violations = order.rules.violations(draft.ops(), draft.version())?;
-            let payloads: Vec<Vec<u8>> = draft.ops().iter().map(Op::encode).collect();
-            let mut first = meta.as_deref();
-            let records: Vec<NewRecord<'_>> = payloads
-                .iter()
-                .map(|payload| NewRecord { meta: first.take(), ..NewRecord::event(payload, OP_VERSION) })
-                .collect();
-            let bytes: usize = records.iter().map(NewRecord::encoded_bytes).sum();
-            let fits = match records.is_empty() {
-                true => Ok(()),
-                false => {
-                    let checked = order.journal.check_records(&records);
-                    checked.and_then(|()| order.journal.writer_core()?.sink().would_fit(bytes))
-                }
-            };
+        let body = |tx: &mut Tx<'_>| Ok::<_, Error>(body(tx).err());
+        let look = |draft: &Draft| {
+            let encoded = Encoded::of(draft, &self.manner)?;
+            let records = encoded.records();
+            let (bytes, limit) = self.weigh(&records)?;
             Ok(Preflight {
-                position,
-                refused,
-                violations,
-                limit: fits.err(),
+                position: draft.base().position,
+                refused: None,
+                violations: order.rules.violations(draft.ops(), draft.version())?,
+                limit,
                 records: records.len() as u64,
-                bytes: bytes as u64,
-                changes: Change::all_of(draft),
+                bytes,
+                changes: PathChange::all_of(draft.effects()),
             })
-        })?
+        };
+        let (refused, preflight) = order.rehearse(&self.manner, body, look)?;
+        Ok(Preflight { refused, ..preflight })
+    }
+
+    /// The bytes that records would take, and the limit that they would pass.
+    fn weigh(&self, records: &[NewRecord<'_>]) -> Result<(u64, Option<Error>)> {
+        if records.is_empty() {
+            return Ok((0, None));
+        }
+        let journal = &self.order.journal;
+        let body = records.iter().map(NewRecord::encoded_bytes).sum();
+        let fits = journal.check_records(records).and(journal.writer_core()?.sink().would_fit(body));
+        Ok((frame::room(body, journal.opened_with().limits.aligned), fits.err()))
     }
 }

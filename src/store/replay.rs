@@ -110,7 +110,7 @@ pub(super) fn fold_frame(
 }
 
 /// A change that was accepted once must be accepted again.
-fn impossible(error: Error, lsn: Lsn) -> Error {
+pub(crate) fn impossible(error: Error, lsn: Lsn) -> Error {
     match error.kind() {
         ErrorKind::WrongType | ErrorKind::Input | ErrorKind::TooLarge { .. } => {
             let what = format!("the log has a change that its state does not allow: {}", error.what());

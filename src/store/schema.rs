@@ -161,7 +161,7 @@ impl Schemas {
         for op in ops {
             let path = match op {
                 Op::Set { path, .. } | Op::Remove { path } | Op::Append { path, .. } => path,
-                Op::Push { path, .. } => path,
+                Op::Push { path, .. } | Op::Entry { path, .. } => path,
                 Op::Cut { .. } | Op::Note { .. } => continue,
             };
             if !self.0.contains_key(path.collection()) {
@@ -169,7 +169,10 @@ impl Schemas {
             }
             let touched = touched.entry(path.collection()).or_default();
             match (op, path.key()) {
-                (Op::Push { value, .. }, _) => touched.entries.push((path, value)),
+                (Op::Entry { value: None, .. }, _) => {}
+                (Op::Push { value, .. } | Op::Entry { value: Some(value), .. }, _) => {
+                    touched.entries.push((path, value))
+                }
                 (_, Some(key)) => drop(touched.keys.insert(key)),
                 (_, None) => {}
             }

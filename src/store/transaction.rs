@@ -7,10 +7,11 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::position::Position;
+use crate::journal::transaction::pin_payload;
+use crate::position::{Lsn, Position};
 use crate::state::Meta;
 use crate::store::op::Op;
-use crate::store::order::{Committed, stamp_at};
+use crate::store::order::{Committed, Order, stamp_at};
 use crate::store::path::{IntoPath, Path};
 use crate::store::value::Value;
 use crate::store::version::{Effect, Version};
@@ -18,10 +19,14 @@ use crate::store::view::Entry;
 
 /// A commit in the making: a version ahead of the pending one, and the changes that lead to it.
 pub(crate) struct Draft {
+    /// What the changes are decided on.
+    base: Version,
     version: Version,
-    /// The place of the first change.
+    /// The place of the first record.
     start: Position,
     time: Timestamp,
+    /// The name under which `base` is to be kept.
+    pin: Option<String>,
     meta: Option<Arc<Meta>>,
     ops: Vec<Op>,
     effects: Vec<(Position, Effect)>,
@@ -29,17 +34,45 @@ pub(crate) struct Draft {
 
 impl Draft {
     pub(crate) fn new(base: &Version, start: Position, time: Timestamp, meta: Option<Arc<Meta>>) -> Draft {
-        Draft { version: base.clone(), start, time, meta, ops: Vec::new(), effects: Vec::new() }
+        let (version, base) = (base.clone(), base.clone());
+        Draft { base, version, start, time, pin: None, meta, ops: Vec::new(), effects: Vec::new() }
     }
 
-    /// The state so far.
+    /// The time that the commit gets.
+    pub(crate) fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// The place of the first record.
+    pub(crate) fn start(&self) -> Position {
+        self.start
+    }
+
+    /// How many records there are so far.
+    pub(crate) fn records(&self) -> usize {
+        self.ops.len() + usize::from(self.pin.is_some())
+    }
+
+    /// What the changes are decided on.
+    pub(crate) fn base(&self) -> &Version {
+        &self.base
+    }
+
+    /// What the changes lead to so far.
     pub(crate) fn version(&self) -> &Version {
         &self.version
     }
 
-    /// The time of its records.
-    pub(crate) fn time(&self) -> Timestamp {
-        self.time
+    /// Puts a pin before the changes, of which there are none yet.
+    pub(crate) fn pin_base(&mut self, name: &str) -> Result<()> {
+        self.pin = Some(name.to_owned());
+        self.pin().map(drop)
+    }
+
+    /// The content of the pin's record, if there is to be one.
+    pub(crate) fn pin(&self) -> Result<Option<Vec<u8>>> {
+        let pin = self.pin.as_ref().map(|name| pin_payload(name, self.base.position, self.base.time, ""));
+        pin.transpose()
     }
 
     /// What it did so far.
@@ -52,12 +85,12 @@ impl Draft {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.ops.is_empty()
+        self.records() == 0
     }
 
     /// Takes in a change; tells whether it changes anything. After an error nothing has changed.
-    pub(super) fn apply(&mut self, op: Op) -> Result<bool> {
-        let stamp = stamp_at(self.start, self.ops.len(), self.time, &self.meta);
+    fn apply(&mut self, op: Op) -> Result<bool> {
+        let stamp = stamp_at(self.start, self.records(), self.time, &self.meta);
         let effects = self.version.apply(&op, &stamp)?;
         if effects.is_empty() && !matches!(op, Op::Note { .. }) {
             return Ok(false);
@@ -70,17 +103,11 @@ impl Draft {
 
     /// The same changes on another version and at another place.
     pub(crate) fn moved(self, base: &Version, start: Position, time: Timestamp) -> Result<Draft> {
-        let mut moved = Draft::new(base, start, time, self.meta);
+        let mut moved = Draft { pin: self.pin, ..Draft::new(base, start, time, self.meta) };
         for op in self.ops {
             moved.apply(op)?;
         }
         Ok(moved)
-    }
-
-    /// What it came to, as the state at `position`.
-    pub(crate) fn into_version(mut self, position: Position, time: Timestamp) -> Version {
-        self.version.pass(position, time);
-        self.version
     }
 
     pub(crate) fn into_committed(self) -> Committed {
@@ -93,11 +120,41 @@ impl Draft {
 /// A change that is refused leaves the transaction as it was before it; the closure may go on without it.
 pub struct Tx<'a> {
     pub(super) draft: &'a mut Draft,
+    /// Where conditions on what happened before look.
+    pub(super) order: Option<&'a Order>,
 }
 
 impl<'a> Tx<'a> {
     pub(crate) fn new(draft: &'a mut Draft) -> Tx<'a> {
-        Tx { draft }
+        Tx { draft, order: None }
+    }
+
+    /// The hands of a transaction of a live store.
+    pub(crate) fn within(draft: &'a mut Draft, order: &'a Order) -> Tx<'a> {
+        Tx { draft, order: Some(order) }
+    }
+
+    /// Takes in a change as it is to be logged; tells whether it changes anything.
+    pub(crate) fn apply(&mut self, op: Op) -> Result<bool> {
+        self.draft.apply(op)
+    }
+
+    /// The state as the transaction sees it.
+    pub(crate) fn version(&self) -> &Version {
+        &self.draft.version
+    }
+
+    /// What it did so far, each with the position of its record.
+    pub(crate) fn effects(&self) -> &[(Position, Effect)] {
+        &self.draft.effects
+    }
+
+    /// The changes so far, each with the number of its record.
+    pub(crate) fn numbered_ops(&self) -> impl Iterator<Item = (Lsn, &Op)> {
+        let first = self.draft.start.lsn;
+        let pinned = usize::from(self.draft.pin.is_some());
+        let places = self.draft.ops.iter().enumerate();
+        places.map(move |(place, op)| (first.plus((pinned + place) as u64), op))
     }
 
     /// The value at `path` as a `T`, if there is one.
@@ -134,11 +191,6 @@ impl<'a> Tx<'a> {
     /// As [`Tx::get`].
     pub fn contains(&self, path: impl IntoPath) -> Result<bool> {
         Ok(self.get_value(path)?.is_some())
-    }
-
-    /// Takes in a change as it is to be logged; tells whether it changes anything.
-    pub(crate) fn apply(&mut self, op: Op) -> Result<bool> {
-        self.draft.apply(op)
     }
 
     /// The keys at `path`, in order: of the documents of a collection, or of the members of an object.

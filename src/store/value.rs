@@ -19,7 +19,7 @@ use serde_json::Number;
 
 use crate::error::Result;
 
-pub(crate) use edit::Fault;
+pub(crate) use edit::{Change, Fault};
 pub use object::{Array, Object};
 pub(crate) use sum::keyed_sum;
 

@@ -13,8 +13,9 @@ use rpds::RedBlackTreeMapSync;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::{Lsn, Position};
+use crate::snapshot::Run;
 use crate::state::Stamp;
-use crate::store::base::{Base, Merge, Newest};
+use crate::store::base::{Base, Keys, Merge, Newest, Walk};
 use crate::store::document::{Document, Slot};
 use crate::store::key::{self, Key};
 use crate::store::op::Op;
@@ -43,6 +44,20 @@ pub(crate) struct Effect {
     pub(crate) path: Path,
     pub(crate) old: Option<Value>,
     pub(crate) new: Option<Value>,
+    /// Which entry it was, if the place is a series.
+    pub(crate) entry: Option<(Timestamp, Lsn)>,
+}
+
+impl Effect {
+    /// Whether the path is that of a series, and the values are those of one entry of it.
+    pub(crate) fn in_series(&self) -> bool {
+        self.entry.is_some()
+    }
+
+    /// Something inside a document, or all of it.
+    fn inside(path: Path, old: Option<Value>, new: Option<Value>) -> Effect {
+        Effect { path, old, new, entry: None }
+    }
 }
 
 /// What is newer than the runs below.
@@ -190,6 +205,22 @@ impl Version {
         &self.base
     }
 
+    /// The keys at and above `prefix` that start with it and under which this version may differ from `other`, in order:
+    /// those of all that the two do not share.
+    pub(crate) fn keys_apart<'a>(
+        &'a self,
+        other: &'a Version,
+        prefix: &[u8],
+    ) -> impl Iterator<Item = Result<Key>> + 'a {
+        let prefix = prefix.to_vec();
+        let overlays = self.overlays().chain(other.overlays());
+        let newer = Newest::of(overlays.map(|overlay| slots_from(overlay, prefix.clone())).collect());
+        let runs: Vec<Run> =
+            self.base.runs_beyond(&other.base).chain(other.base.runs_beyond(&self.base)).cloned().collect();
+        let keys = Keys { newer: newer.peekable(), runs: Walk::over(&runs, &prefix).peekable() };
+        keys.take_while(move |key| key.as_ref().map_or(true, |key| key.starts_with(&prefix)))
+    }
+
     /// Takes in one change; tells what it did, nothing if it changed nothing. After an error nothing has changed. The
     /// position stays where it was.
     pub(crate) fn apply(&mut self, op: &Op, stamp: &Stamp) -> Result<Vec<Effect>> {
@@ -202,6 +233,9 @@ impl Version {
             }
             Op::Push { path, time, value } => vec![self.push(path, *time, value, stamp)?],
             Op::Cut { path, time, lsn } => self.cut(path, *time, *lsn, stamp)?,
+            Op::Entry { path, time, lsn, value } => {
+                self.place(path, (*time, *lsn), value.as_ref(), stamp)?.into_iter().collect()
+            }
             Op::Note { .. } => Vec::new(),
         })
     }
@@ -220,7 +254,7 @@ impl Version {
         }
         let old = old.cloned();
         self.edit(path, document.as_deref(), stamp, |value| value.set_at(path.inner(), new.clone()))?;
-        Ok(Some(Effect { path: path.clone(), old, new: Some(new.clone()) }))
+        Ok(Some(Effect::inside(path.clone(), old, Some(new.clone()))))
     }
 
     fn append(
@@ -243,7 +277,7 @@ impl Version {
         }
         let new = Value::Array(list);
         self.edit(path, document.as_deref(), stamp, |value| value.set_at(path.inner(), new.clone()))?;
-        Ok(Some(Effect { path: path.clone(), old, new: Some(new) }))
+        Ok(Some(Effect::inside(path.clone(), old, Some(new))))
     }
 
     fn remove(&mut self, path: &Path, stamp: &Stamp) -> Result<Option<Effect>> {
@@ -255,14 +289,14 @@ impl Version {
                 None,
                 stamp,
             );
-            return Ok(Some(Effect { path: path.clone(), old: Some(document.value.clone()), new: None }));
+            return Ok(Some(Effect::inside(path.clone(), Some(document.value.clone()), None)));
         }
         let Some(old) = document.value.at(path.inner()).cloned() else { return Ok(None) };
         self.edit(path, Some(&document), stamp, |value| {
             value.remove_at(path.inner());
             Ok(())
         })?;
-        Ok(Some(Effect { path: path.clone(), old: Some(old), new: None }))
+        Ok(Some(Effect::inside(path.clone(), Some(old), None)))
     }
 
     fn clear(&mut self, path: &Path, stamp: &Stamp) -> Result<Vec<Effect>> {
@@ -271,7 +305,7 @@ impl Version {
         let mut effects = Vec::with_capacity(all.len());
         for (bytes, document) in all {
             if let Some(key::Named::Document { key, .. }) = key::read(&bytes) {
-                effects.push(Effect { path: path.join(key), old: Some(document.value.clone()), new: None });
+                effects.push(Effect::inside(path.join(key), Some(document.value.clone()), None));
             }
             self.put(bytes, Some(&document), None, stamp);
         }
@@ -281,7 +315,8 @@ impl Version {
     fn push(&mut self, path: &Path, time: Timestamp, value: &Value, stamp: &Stamp) -> Result<Effect> {
         let key = key::entry(path.collection(), path.key().unwrap_or_default(), time, stamp.position.lsn);
         self.put(key, None, Some(Document::new(value.clone(), stamp)), stamp);
-        Ok(Effect { path: path.clone(), old: None, new: Some(value.clone()) })
+        let entry = Some((time, stamp.position.lsn));
+        Ok(Effect { path: path.clone(), old: None, new: Some(value.clone()), entry })
     }
 
     fn cut(&mut self, path: &Path, time: Timestamp, lsn: Lsn, stamp: &Stamp) -> Result<Vec<Effect>> {
@@ -293,10 +328,34 @@ impl Version {
             .collect::<Result<_>>()?;
         let mut effects = Vec::with_capacity(due.len());
         for (key, document) in due {
-            effects.push(Effect { path: path.clone(), old: Some(document.value.clone()), new: None });
+            let entry = match key::read(&key) {
+                Some(key::Named::Entry { time, lsn, .. }) => Some((time, lsn)),
+                _ => None,
+            };
+            let old = Some(document.value.clone());
+            effects.push(Effect { path: path.clone(), old, new: None, entry });
             self.put(key, Some(&document), None, stamp);
         }
         Ok(effects)
+    }
+
+    /// Puts an entry where it stood before, or takes it out.
+    fn place(
+        &mut self,
+        path: &Path,
+        (time, lsn): (Timestamp, Lsn),
+        new: Option<&Value>,
+        stamp: &Stamp,
+    ) -> Result<Option<Effect>> {
+        let key = key::entry(path.collection(), path.key().unwrap_or_default(), time, lsn);
+        let present = self.slot(&key)?;
+        let old = present.as_ref().map(|present| present.value.clone());
+        if old.as_ref() == new {
+            return Ok(None);
+        }
+        let document = new.map(|value| Document::new(value.clone(), stamp));
+        self.put(key, present.as_deref(), document, stamp);
+        Ok(Some(Effect { path: path.clone(), old, new: new.cloned(), entry: Some((time, lsn)) }))
     }
 
     /// Changes a document, or makes it.

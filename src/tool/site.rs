@@ -154,7 +154,7 @@ impl Site {
 
     fn read_chain(&mut self) {
         let (Some(id), Some(slot)) = (self.id(), self.slot_or_guess()) else { return };
-        match chain::assemble(&*self.medium, Access::Read, id, &slot) {
+        match chain::assemble(&*self.medium, Access::Read, id, &slot, self.root_faults.is_empty()) {
             Ok(chain) => self.chain = Some(chain),
             Err(error) => self.chain_fault = Some(error),
         }

@@ -40,7 +40,8 @@ impl Recorded {
     /// What a store records; `None` if it never did.
     pub(super) fn of(version: &Version) -> Result<Option<Recorded>> {
         let Some(value) = version.value(&place())? else { return Ok(None) };
-        let damage = || Error::new(ErrorKind::Damaged, format!("record of the data's version at {}", place()));
+        let damage =
+            || Error::new(ErrorKind::Damaged, format!("record of the data's version at {}", place()));
         let at = |key: &str| value.get(key).and_then(Value::as_str).and_then(DataVersion::parse);
         let applied = value.get("applied").and_then(Value::as_array).cloned().unwrap_or_default();
         Ok(Some(Recorded { version: at("version").ok_or_else(damage)?, born: at("born"), applied }))
@@ -67,7 +68,8 @@ impl Recorded {
     /// The change that records it.
     pub(super) fn op(self) -> Op {
         let text = |version: DataVersion| Value::from(version.to_string().as_str());
-        let mut value = Object::from_iter([("version", text(self.version)), ("applied", self.applied.into())]);
+        let mut value =
+            Object::from_iter([("version", text(self.version)), ("applied", self.applied.into())]);
         if let Some(born) = self.born {
             value.insert("born", text(born));
         }
@@ -77,7 +79,8 @@ impl Recorded {
     fn knows(&self, step: &Migration) -> bool {
         let version = step.version.to_string();
         let versions = self.applied.iter().filter_map(|applied| applied.get("version")?.as_str());
-        self.born.is_some_and(|born| step.version <= born) || versions.into_iter().any(|known| known == version)
+        self.born.is_some_and(|born| step.version <= born)
+            || versions.into_iter().any(|known| known == version)
     }
 }
 
@@ -98,8 +101,11 @@ impl Migrations {
         if known.version > target {
             return Ok(Standing::Newer(known.version));
         }
-        if let Some(missed) = self.steps.iter().find(|step| step.version <= known.version && !known.knows(step)) {
-            let what = format!("{missed} never ran on these data, which are at version {} already", known.version);
+        if let Some(missed) =
+            self.steps.iter().find(|step| step.version <= known.version && !known.knows(step))
+        {
+            let what =
+                format!("{missed} never ran on these data, which are at version {} already", known.version);
             return Err(Error::new(ErrorKind::Input, what).advise("give it a version after that"));
         }
         self.find_gaps(known.version.major, target)?;
@@ -115,7 +121,9 @@ impl Migrations {
         for major in from.saturating_add(1)..=target.major {
             let wanted = DataVersion { major, minor: 0 };
             if !self.steps.iter().any(|step| step.version == wanted) {
-                let what = format!("there is no migration to version {wanted}; the data are at {from}, the program at {target}");
+                let what = format!(
+                    "there is no migration to version {wanted}; the data are at {from}, the program at {target}"
+                );
                 let error = Error::new(ErrorKind::Input, what);
                 return Err(error.advise("add it; until then the data can be read with read_only"));
             }
@@ -125,7 +133,10 @@ impl Migrations {
 
     /// The error of writing data that are newer than the program.
     pub(super) fn newer(&self, version: DataVersion) -> Error {
-        let what = format!("the data are at version {version}, newer than {}, which this program is made for", self.target());
+        let what = format!(
+            "the data are at version {version}, newer than {}, which this program is made for",
+            self.target()
+        );
         Error::new(ErrorKind::NewerFormat, what).advise("use the newer program; here they can only be read")
     }
 }

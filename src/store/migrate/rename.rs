@@ -15,7 +15,9 @@ pub(super) fn apply(tx: &mut Tx<'_>, old: &str, new: &str) -> Result<()> {
     }
     let stars = |path: &Path| path.segments().iter().filter(|segment| *segment == EVERY).count();
     if stars(&old) != stars(&new) || old.key().is_none() || new.key().is_none() {
-        let what = format!("renaming {old} to {new} needs as many stars on both sides, and no collection on one side only");
+        let what = format!(
+            "renaming {old} to {new} needs as many stars on both sides, and no collection on one side only"
+        );
         return Err(Error::new(ErrorKind::Input, what));
     }
     let mut found = Vec::new();
@@ -57,7 +59,8 @@ fn keys(tx: &Tx<'_>, place: &[String]) -> Result<Vec<String>> {
 
 fn filled(path: &Path, met: &[String]) -> Path {
     let mut met = met.iter();
-    let fill = |segment: &String| if segment == EVERY { met.next().unwrap_or(segment) } else { segment }.clone();
+    let fill =
+        |segment: &String| if segment == EVERY { met.next().unwrap_or(segment) } else { segment }.clone();
     Path::of_segments(path.segments().iter().map(fill).collect::<Vec<String>>())
 }
 

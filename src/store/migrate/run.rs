@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result, Violation};
 use crate::journal::Durability;
-use crate::position::Position;
+use crate::position::{Epoch, Position};
 use crate::state::Meta;
 use crate::state::commit::Manner;
+use crate::store::diff::PathChange;
 use crate::store::key;
 use crate::store::migrate::plan::{Recorded, Standing};
 use crate::store::migrate::{DataVersion, Migration, Migrations};
 use crate::store::order::Order;
-use crate::store::preflight::Change;
+use crate::store::rules::Rules;
 use crate::store::transaction::{Draft, Tx};
 use crate::store::version::Version;
 use crate::store::{Store, View};
@@ -34,21 +35,22 @@ pub(crate) fn bring_up(order: &Order) -> Result<Option<Error>> {
     match due {
         Standing::Fresh => {
             let born = Recorded::born(migrations.target()).op();
-            order.commit(&manner("the first version".to_owned()), |tx| tx.apply(born)).map_err(Error::from)?;
+            order
+                .commit(&manner("the first version".to_owned()), |tx| tx.apply(born))
+                .map_err(Error::from)?;
         }
         Standing::Behind(recorded, steps) => {
             let from = name_of(recorded.as_ref());
             let manner = manner(format!("migration from {from} to {}", migrations.target()));
-            let step = |tx: &mut Tx<'_>| migrations.go(tx, recorded.clone(), &steps);
-            if !steps.is_empty() {
-                // Tried out first, so that steps that fail leave not even a pin behind.
-                order.try_out(&manner, |draft| {
-                    step(&mut Tx::new(draft))?;
-                    order.rules.check(draft.ops(), draft.version())
-                })??;
-                let pin = format!("before-migration-{from}");
-                order.journal.pin(&pin, view.position, &format!("to {}", migrations.target()))?;
-            }
+            let pin = format!("before-migration-{from}");
+            // So that the horizon does not pass the pin's position.
+            let _alone = order.journal.keep_upkeep_away();
+            let step = |tx: &mut Tx<'_>| {
+                if !steps.is_empty() {
+                    tx.draft.pin_base(&pin)?;
+                }
+                migrations.go(tx, recorded, &steps)
+            };
             order.commit(&manner, step).map_err(Error::from)?;
         }
         Standing::Current | Standing::Newer(_) => {}
@@ -71,13 +73,17 @@ impl Migrations {
     }
 
     /// The state of `version` as it would be today: what is due for it, done in memory.
-    pub(crate) fn forward(&self, version: &Version) -> Result<Version> {
-        Ok(self.draft(version)?.1.into_version(version.position, version.time))
+    fn forward(&self, version: &Version) -> Result<Version> {
+        let draft = self.draft(version)?.1;
+        let mut forward = draft.version().clone();
+        forward.pass(version.position, version.time);
+        Ok(forward)
     }
 
     /// What is due for `version`, and a draft in which it is done.
     fn draft(&self, version: &Version) -> Result<(Vec<&Migration>, Draft)> {
-        let start = Position::new(version.position.epoch, version.position.lsn.next());
+        // An epoch that no journal reaches: what is only thought of must not look like a revision that there is.
+        let start = Position::new(Epoch::new(u32::MAX), version.position.lsn.next());
         let mut draft = Draft::new(version, start, version.time, None);
         let steps = match self.standing(version)? {
             Standing::Fresh | Standing::Current => Vec::new(),
@@ -88,6 +94,16 @@ impl Migrations {
             }
         };
         Ok((steps, draft))
+    }
+}
+
+impl Rules {
+    /// A state of the past in today's form.
+    pub(crate) fn forward(&self, version: Arc<Version>) -> Result<Arc<Version>> {
+        match &self.migrations {
+            Some(migrations) => Ok(Arc::new(migrations.forward(&version)?)),
+            None => Ok(version),
+        }
     }
 }
 
@@ -115,7 +131,7 @@ pub struct DryRun {
     /// The steps that would run, by name, in order.
     pub names: Vec<String>,
     /// What would change, in the order of the changes.
-    pub changes: Vec<Change>,
+    pub changes: Vec<PathChange>,
     /// What would break the schemas then.
     pub violations: Vec<Violation>,
 }
@@ -136,22 +152,20 @@ impl Store {
         let (steps, draft) = migrations.draft(view.version())?;
         let violations = rules.violations(draft.ops(), draft.version())?;
         let names = steps.iter().map(|step| step.name.clone()).collect();
-        let mut changes = Change::all_of(&draft);
+        let mut changes = PathChange::all_of(draft.effects());
         changes.retain(|change| key::is_users(change.path.collection()));
         Ok(DryRun { from, to: migrations.target(), names, changes, violations })
     }
 
-    /// The state of a view in today's form: the migrations that it has not seen done to it in memory. Its position stays.
-    /// Views of the past are what they were until this is asked for.
+    /// The state of a view in today's form: the migrations that it has not seen done to it in memory. Its position stays;
+    /// documents that they change have the revision of no record. Views of the past are what they were until this is asked for.
     ///
     /// # Errors
     ///
     /// As [`Store::dry_run`].
     pub fn upcast(&self, view: &View) -> Result<View> {
-        match &self.order.rules.migrations {
-            Some(migrations) => Ok(View::new(Arc::new(migrations.forward(view.version())?), view.is_open())),
-            None => Ok(view.clone()),
-        }
+        let version = self.order.rules.forward(Arc::clone(view.version()))?;
+        Ok(View::new(version, view.is_open()))
     }
 
     /// The version of the data; `None` if none was ever recorded.

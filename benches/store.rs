@@ -1,0 +1,158 @@
+//! What does a store cost: one field of a large document, a read, opening a million documents, a moment of the past?
+
+#![allow(missing_docs, clippy::disallowed_methods, reason = "a benchmark reads the time and files by itself")]
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use everlog::{Durability, Store, path};
+
+mod paired;
+
+use paired::scratch;
+
+/// A document of about 418 KB with 2,500 members, as editors keep them.
+fn large() -> serde_json::Value {
+    let member = |n: usize| {
+        let text = format!("{n:0>100}");
+        (
+            format!("entry{n:04}"),
+            serde_json::json!({ "title": text, "done": false, "tags": ["a", "b"], "n": n }),
+        )
+    };
+    serde_json::Value::Object((0..2500).map(member).collect())
+}
+
+fn commits(criterion: &mut Criterion) {
+    let directory = scratch();
+    let store = Store::open(directory.path().join("store")).expect("opens");
+    store.set("documents.large", &large()).expect("sets");
+    println!("the large document has {} bytes", store.view().bytes());
+    let mut group = criterion.benchmark_group("store");
+    group.sample_size(20).measurement_time(Duration::from_secs(3)).throughput(Throughput::Elements(1));
+    let mut n = 0_u64;
+    // Buffered, so that what is measured is the processor's time and a write, not the disk's.
+    let buffered = store.with_durability(Durability::Buffered);
+    group.bench_function("set one field of 418 KB, buffered", |bencher| {
+        bencher.iter(|| {
+            n += 1;
+            buffered.set(path!("documents", "large", format!("entry{:04}", n % 2500), "n"), &n).expect("sets")
+        });
+    });
+    group.bench_function("set one field of 418 KB, synced", |bencher| {
+        bencher.iter(|| {
+            n += 1;
+            store.set(path!("documents", "large", format!("entry{:04}", n % 2500), "n"), &n).expect("sets")
+        });
+    });
+    group.bench_function("set a small document, buffered", |bencher| {
+        bencher.iter(|| {
+            n += 1;
+            buffered.set(path!("small", n % 1000), &n).expect("sets")
+        });
+    });
+    group.bench_function("get one field of 418 KB", |bencher| {
+        bencher.iter(|| black_box(store.get::<u64>("documents.large.entry1234.n").expect("reads")));
+    });
+    group.bench_function("get and read 418 KB as a type", |bencher| {
+        bencher.iter(|| black_box(store.get::<serde_json::Value>("documents.large").expect("reads")));
+    });
+    group.finish();
+    store.close().expect("closes");
+    let mut group = criterion.benchmark_group("store");
+    group.sample_size(10);
+    group.bench_function("open, and touch one field of 418 KB for the first time", |bencher| {
+        bencher.iter_custom(|iterations| {
+            (0..iterations)
+                .map(|_| {
+                    let start = Instant::now();
+                    let store = Store::open(directory.path().join("store")).expect("opens");
+                    black_box(store.get::<u64>("documents.large.entry1234.n").expect("reads"));
+                    let passed = start.elapsed();
+                    store.close().expect("closes");
+                    passed
+                })
+                .sum()
+        });
+    });
+    group.finish();
+}
+
+const DOCUMENTS: u64 = 1_000_000;
+
+fn fill(path: &Path) {
+    let store = Store::open(path).expect("opens");
+    let text = "x".repeat(150);
+    let buffered = store.with_durability(Durability::Buffered);
+    for round in 0..DOCUMENTS / 1000 {
+        let ((), _) = buffered
+            .transaction(|tx| {
+                (0..1000).try_for_each(|n| {
+                    let id = round * 1000 + n;
+                    tx.set(
+                        path!("documents", format!("{id:08}")),
+                        &serde_json::json!({ "id": id, "text": text }),
+                    )
+                    .map(drop)
+                })
+            })
+            .expect("sets");
+    }
+    store.close().expect("closes");
+}
+
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = status.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
+    pages * 4096
+}
+
+fn million(criterion: &mut Criterion) {
+    let directory = scratch();
+    let path = directory.path().join("store");
+    let start = Instant::now();
+    fill(&path);
+    println!("{DOCUMENTS} documents filled in {:?}", start.elapsed());
+    let before = resident_bytes();
+    let store = Store::open(&path).expect("opens");
+    println!("opening takes {} KiB of memory", (resident_bytes().saturating_sub(before)) / 1024);
+    let mut group = criterion.benchmark_group("store of a million documents");
+    group.sample_size(10);
+    let mut n = 7_u64;
+    group.bench_function("get", |bencher| {
+        bencher.iter(|| {
+            n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let key = format!("{:08}", (n >> 33) % DOCUMENTS);
+            black_box(store.get::<u64>(path!("documents", key, "id")).expect("reads"))
+        });
+    });
+    let last = store.position().lsn.get();
+    group.bench_function("as of a random time", |bencher| {
+        bencher.iter(|| {
+            n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let lsn = 1 + (n >> 33) % last;
+            black_box(store.at(everlog::When::lsn(everlog::Lsn::new(lsn))).expect("reads").bytes())
+        });
+    });
+    store.close().expect("closes");
+    drop(store);
+    group.bench_function("open after a clean close", |bencher| {
+        bencher.iter_custom(|iterations| {
+            (0..iterations)
+                .map(|_| {
+                    let start = Instant::now();
+                    let store = Store::open(&path).expect("opens");
+                    let passed = start.elapsed();
+                    store.close().expect("closes");
+                    passed
+                })
+                .sum()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, commits, million);
+criterion_main!(benches);

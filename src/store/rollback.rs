@@ -1,0 +1,226 @@
+//! Returning to an earlier state: a [`RollbackPreview`] first, then an ordinary transaction of the difference.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::Receipt;
+use crate::position::Position;
+use crate::state::When;
+use crate::state::commit::Manner;
+use crate::store::Store;
+use crate::store::diff::{Difference, PathChange, Scope, each_difference};
+use crate::store::op::Op;
+use crate::store::order::Order;
+use crate::store::path::{IntoPath, Path};
+use crate::store::timeline::ROLLBACK;
+use crate::store::transaction::Tx;
+use crate::store::value::{Array, Object, Value};
+use crate::store::version::Version;
+
+/// A rollback that is not done yet: what would change, and what would stay. Dropping it does nothing.
+#[must_use = "a preview changes nothing until it is committed"]
+pub struct RollbackPreview {
+    order: Arc<Order>,
+    manner: Manner,
+    from: Arc<Version>,
+    target: Arc<Version>,
+    scope: Scope,
+    plan: Plan,
+}
+
+/// What a rollback does, and what it would do were it not to be left alone.
+#[derive(Debug, Default)]
+struct Plan {
+    changes: Vec<PathChange>,
+    kept: Vec<PathChange>,
+}
+
+impl fmt::Debug for RollbackPreview {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RollbackPreview").field("target", &self.target()).finish_non_exhaustive()
+    }
+}
+
+impl RollbackPreview {
+    /// Only what lies below one of `prefixes`; all else stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// `Input` if one of them leads nowhere, or there is none; `Damaged` if what differs cannot be read.
+    pub fn only(mut self, prefixes: impl IntoIterator<Item = impl IntoPath>) -> Result<RollbackPreview> {
+        self.scope = Scope::of(prefixes)?;
+        if self.scope.is_empty() {
+            let error = Error::new(ErrorKind::Input, "a rollback of no paths");
+            return Err(error.advise("name a path, or leave `only` out to roll everything back"));
+        }
+        self.plan = plan(&self.from, &self.target, &self.scope, &self.order.kept)?;
+        Ok(self)
+    }
+
+    /// The position whose state would be the state again.
+    pub fn target(&self) -> Position {
+        self.target.position
+    }
+
+    /// The position that the preview was made at.
+    pub fn from(&self) -> Position {
+        self.from.position
+    }
+
+    /// What would change: what is there, and what was and would be there again.
+    pub fn changes(&self) -> &[PathChange] {
+        &self.plan.changes
+    }
+
+    /// What was different, too, and stays as it is, since it is not rolled back
+    /// ([`StoreOptions::not_rolled_back`](crate::store::StoreOptions::not_rolled_back)).
+    pub fn kept(&self) -> &[PathChange] {
+        &self.plan.kept
+    }
+
+    /// Does it: an ordinary transaction that sets and removes what differs and says what it is. It can be rolled back like
+    /// any other. Returns when it is as durable as the store's commits are; if nothing differs nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` if one of the paths has changed since the preview was made: nothing is written; `TooLarge` if the
+    /// difference is more than a transaction may have; and as [`Store::set`].
+    pub fn commit(self) -> Result<Receipt> {
+        let RollbackPreview { order, manner, from, target, scope, plan } = self;
+        let committed = order.commit(&manner, |tx: &mut Tx<'_>| -> Result<()> {
+            check_unmoved(&from, tx.version(), &plan.changes)?;
+            perform(tx, plan.changes)?;
+            if tx.effects().is_empty() {
+                return Ok(());
+            }
+            tx.apply(Op::Note { what: ROLLBACK.to_owned(), value: said(target.position, &scope) }).map(drop)
+        });
+        Ok(committed?.1)
+    }
+}
+
+/// What the note of a rollback says.
+fn said(target: Position, scope: &Scope) -> Value {
+    let mut value = Object::new();
+    value.insert("to", Value::from(target.to_string().as_str()));
+    if !scope.is_empty() {
+        let only = scope.paths().iter().map(|path| Value::from(path.to_pointer().as_str()));
+        value.insert("only", Value::Array(only.collect::<Array>()));
+    }
+    Value::Object(value)
+}
+
+/// Refuses if what stands at one of the places is not what stood there in `seen`.
+fn check_unmoved(seen: &Version, now: &Version, changes: &[PathChange]) -> Result<()> {
+    for change in changes {
+        if change.revision_in(seen)? != change.revision_in(now)? && change.found_in(now)? != change.old {
+            let what = format!("{} has changed since the preview was made", change.path);
+            return Err(Error::new(ErrorKind::Conflict, what).advise("make a new preview and look again"));
+        }
+    }
+    Ok(())
+}
+
+/// Puts at each place what is to be there.
+pub(super) fn perform(tx: &mut Tx<'_>, changes: Vec<PathChange>) -> Result<()> {
+    for PathChange { path, new, entry, .. } in changes {
+        tx.apply(match (entry, new) {
+            (Some((time, lsn)), value) => Op::Entry { path, time, lsn, value },
+            (None, Some(value)) => Op::Set { path, value },
+            (None, None) => Op::Remove { path },
+        })?;
+    }
+    Ok(())
+}
+
+fn plan(from: &Version, target: &Version, scope: &Scope, kept: &Scope) -> Result<Plan> {
+    let mut plan = Plan::default();
+    each_difference(from, target, scope, &mut |difference| {
+        plan.take(difference, scope, kept);
+        Ok(())
+    })?;
+    Ok(plan)
+}
+
+impl Plan {
+    fn take(&mut self, mut difference: Difference, scope: &Scope, kept: &Scope) {
+        if kept.covers(difference.path()) {
+            self.kept.append(&mut difference.changes(scope));
+            return;
+        }
+        let document = difference.path().clone();
+        let inner: Vec<&Path> = kept.below(&document).collect();
+        if !inner.is_empty() && !difference.is_entry() {
+            let mut aim = difference.new.clone();
+            for path in inner {
+                self.keep(path, &difference, scope, &mut aim);
+            }
+            difference.new = aim;
+        }
+        self.changes.append(&mut difference.changes(scope));
+    }
+
+    /// Puts into `aim` what stands at `path` and is to stay.
+    fn keep(&mut self, path: &Path, difference: &Difference, scope: &Scope, aim: &mut Option<Value>) {
+        let at = |value: &Option<Value>| value.as_ref()?.at(path.inner()).cloned();
+        let (old, new) = (at(&difference.old), at(&difference.new));
+        if old == new {
+            return;
+        }
+        let parent_is_gone = match &old {
+            Some(old) => {
+                let whole = aim.get_or_insert_with(|| Value::Object(Object::new()));
+                whole.set_at(path.inner(), old.clone()).is_err()
+            }
+            None => {
+                aim.iter_mut().for_each(|aim| drop(aim.remove_at(path.inner())));
+                false
+            }
+        };
+        if parent_is_gone {
+            // Where it stood was something else that cannot hold it: the whole document stays.
+            aim.clone_from(&difference.old);
+        }
+        if scope.is_empty() || scope.meets(path) {
+            self.kept.push(PathChange { path: path.clone(), old, new, entry: None });
+        }
+    }
+}
+
+impl Store {
+    /// Prepares a return to the state at a moment of the past. Data of an older version are brought to today's first, by the
+    /// [`Migrations`](crate::store::Migrations) that the store was opened with. What would change is there to be looked at, and nothing
+    /// changes before [`RollbackPreview::commit`]. Takes time as [`Store::diff`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::at`]; what a migration fails with on that state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> everlog::Result<()> {
+    /// # let directory = tempfile::tempdir().expect("a directory");
+    /// # let store = everlog::Store::open(directory.path().join("store"))?;
+    /// let before = store.set("settings.theme", "dark")?.position;
+    /// store.set("settings.theme", "light")?;
+    /// store.set("notes.a", "Milk")?;
+    /// let preview = store.rollback_to(before)?.only(["settings"])?;
+    /// assert_eq!(preview.changes().len(), 1);
+    /// preview.commit()?;
+    /// assert_eq!(store.get::<String>("settings.theme")?.as_deref(), Some("dark"));
+    /// assert!(store.contains("notes.a")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn rollback_to(&self, when: impl Into<When>) -> Result<RollbackPreview> {
+        self.order.outside()?;
+        let (order, manner) = (Arc::clone(&self.order), self.manner.clone());
+        let target = order.rules.forward(self.version_at(&when.into())?)?;
+        let from = order.view();
+        let scope = Scope::default();
+        let plan = plan(&from, &target, &scope, &order.kept)?;
+        Ok(RollbackPreview { order, manner, from, target, scope, plan })
+    }
+}

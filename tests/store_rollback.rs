@@ -1,0 +1,203 @@
+//! Going back is a commit: it is looked at first, leaves alone what is to be left alone, and can be undone.
+
+#![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
+
+use std::sync::Arc;
+
+use everlog::journal::Background;
+use everlog::medium::Sim;
+use everlog::store::{PathChange, Value};
+use everlog::{ErrorKind, Meta, Store, When, path};
+use proptest::prelude::*;
+
+fn open(sim: &Sim) -> Store {
+    let options =
+        Store::options().background(Background::Inline).not_rolled_back(["tokens", "users.a.secret"]);
+    options.open_on(Arc::new(sim.clone())).expect("opens")
+}
+
+fn store() -> Store {
+    open(&Sim::new(1))
+}
+
+fn json(store: &Store, path: &str) -> String {
+    store.get_value(path).unwrap().map_or("-".to_owned(), |value| value.to_string())
+}
+
+fn paths(changes: &[PathChange]) -> Vec<String> {
+    changes.iter().map(|change| change.path.to_string()).collect()
+}
+
+/// T30, S30: back to any moment; and a rollback of the rollback restores.
+#[test]
+fn a_rollback_brings_back_what_was_and_a_rollback_of_it_what_was_after() {
+    let sim = Sim::new(1);
+    let store = open(&sim);
+    store.set("settings.a", &serde_json::json!({"x": 1, "list": [1, 2, 3]})).unwrap();
+    store.set("settings.gone", &1).unwrap();
+    let before = store.position();
+    store.set("settings.a.x", &2).unwrap();
+    store.append("settings.a.list", &4, None).unwrap();
+    store.remove("settings.gone").unwrap();
+    store.set("settings.new", &1).unwrap();
+    let after = store.position();
+    let (old, new) =
+        (r#"{"a":{"list":[1,2,3],"x":1},"gone":1}"#, r#"{"a":{"list":[1,2,3,4],"x":2},"new":1}"#);
+    assert_eq!(json(&store, "settings"), new);
+    let preview = store.with_meta(Meta::new().actor("anna")).rollback_to(before).unwrap();
+    assert_eq!((preview.target(), preview.from()), (before, after));
+    assert_eq!(
+        paths(preview.changes()),
+        ["settings.a.list", "settings.a.x", "settings.gone", "settings.new"]
+    );
+    assert_eq!(store.position(), after, "a preview writes nothing");
+    let receipt = preview.commit().unwrap();
+    assert_eq!(json(&store, "settings"), old);
+    let point = store.timeline().page(1, None).unwrap().points.remove(0);
+    assert_eq!((point.position, point.rollback_to), (receipt.position, Some(before)));
+    assert_eq!(point.actor(), Some("anna"));
+    store.close().unwrap();
+    drop(store);
+    let store = open(&sim);
+    assert_eq!(json(&store, "settings"), old, "also after reopening");
+    store.rollback_to(after).unwrap().commit().unwrap();
+    assert_eq!(json(&store, "settings"), new);
+    let position = store.position();
+    let preview = store.rollback_to(When::now()).unwrap();
+    assert!(preview.changes().is_empty());
+    preview.commit().unwrap();
+    assert_eq!(store.position(), position, "nothing to do is nothing written");
+}
+
+#[test]
+fn a_rollback_of_some_paths_leaves_the_others_alone() {
+    let store = store();
+    store.set("settings.a", &serde_json::json!({"x": 1, "y": 1})).unwrap();
+    store.set("notes.n", &1).unwrap();
+    let before = store.position();
+    store.set("settings.a", &serde_json::json!({"x": 2, "y": 2})).unwrap();
+    store.remove("notes").unwrap();
+    let preview = store.rollback_to(before).unwrap().only(["settings.a.x", "notes.other"]).unwrap();
+    assert_eq!(paths(preview.changes()), ["settings.a.x"]);
+    preview.commit().unwrap();
+    assert_eq!(json(&store, "settings.a"), r#"{"x":1,"y":2}"#);
+    assert_eq!(json(&store, "notes"), "-");
+    store.remove("settings.a").unwrap();
+    store.rollback_to(before).unwrap().only(["settings.a.x"]).unwrap().commit().unwrap();
+    assert_eq!(
+        json(&store, "settings.a"),
+        r#"{"x":1}"#,
+        "a part of a document that is gone comes back alone"
+    );
+    let error = store.rollback_to(before).unwrap().only([] as [&str; 0]).expect_err("no paths");
+    assert_eq!(error.kind(), &ErrorKind::Input);
+}
+
+/// T33: what moved since the preview is a conflict, and nothing is overwritten; what did not touch it is none.
+#[test]
+fn a_path_that_moved_since_the_preview_is_a_conflict_and_nothing_is_written() {
+    let store = store();
+    store.set("settings.a", &serde_json::json!({"x": 1, "y": 1, "list": [1]})).unwrap();
+    store.set("settings.b", &1).unwrap();
+    let before = store.position();
+    store.set("settings.a.x", &2).unwrap();
+    store.append("settings.a.list", &2, None).unwrap();
+    store.set("settings.b", &2).unwrap();
+    for (path, value) in [("settings.a.x", 3), ("settings.b", 3), ("settings.a.list.1", 9)] {
+        let preview = store.rollback_to(before).unwrap();
+        let stood = json(&store, path);
+        store.set(path, &value).unwrap();
+        let position = store.position();
+        let error = preview.commit().expect_err("moved");
+        assert_eq!(error.kind(), &ErrorKind::Conflict);
+        assert!(error.what().contains("settings"), "{error}");
+        assert_eq!(store.position(), position);
+        store.set_value(path, stood.parse::<Value>().unwrap());
+    }
+    let preview = store.rollback_to(before).unwrap();
+    store.set("settings.a.y", &7).unwrap();
+    store.set("settings.c", &7).unwrap();
+    preview.commit().unwrap();
+    assert_eq!(json(&store, "settings"), r#"{"a":{"list":[1],"x":1,"y":7},"b":1,"c":7}"#);
+}
+
+trait SetValue {
+    fn set_value(&self, path: &str, value: Value);
+}
+
+impl SetValue for Store {
+    fn set_value(&self, path: &str, value: Value) {
+        self.transaction(|tx| tx.set_value(path, value)).unwrap();
+    }
+}
+
+/// C18: what is not to be rolled back stays as it is, wherever it stands, and the preview says so.
+#[test]
+fn what_is_not_rolled_back_stays_and_the_preview_tells_of_it() {
+    let store = store();
+    store.set("tokens.api", &"old").unwrap();
+    store.set("users.a", &serde_json::json!({"name": "A", "secret": "old"})).unwrap();
+    let before = store.position();
+    store.set("tokens.api", &"new").unwrap();
+    store.set("users.a", &serde_json::json!({"name": "B", "secret": "new"})).unwrap();
+    let preview = store.rollback_to(before).unwrap();
+    assert_eq!(paths(preview.changes()), ["users.a.name"]);
+    assert_eq!(paths(preview.kept()), ["tokens.api", "users.a.secret"]);
+    preview.commit().unwrap();
+    assert_eq!(json(&store, "tokens.api"), r#""new""#);
+    assert_eq!(json(&store, "users.a"), r#"{"name":"A","secret":"new"}"#);
+    store.rollback_to(everlog::Position::START).unwrap().commit().unwrap();
+    assert_eq!(json(&store, "users"), r#"{"a":{"secret":"new"}}"#, "it stays also where its document goes");
+    assert_eq!(json(&store, "tokens"), r#"{"api":"new"}"#);
+    store.remove("users.a").unwrap();
+    store.rollback_to(before).unwrap().commit().unwrap();
+    assert_eq!(json(&store, "users.a"), r#"{"name":"A"}"#, "and what was removed is not brought back");
+}
+
+#[test]
+fn a_path_not_to_be_rolled_back_that_leads_nowhere_is_told_at_opening() {
+    let error =
+        Store::options().not_rolled_back(["a..b"]).open_on(Arc::new(Sim::new(1))).expect_err("no path");
+    assert_eq!(error.kind(), &ErrorKind::Input);
+}
+
+#[test]
+fn a_rollback_goes_to_a_pin_and_not_beyond_the_horizon() {
+    let store = store();
+    store.set("a.n", &1).unwrap();
+    store.pin("good", When::now(), "before the update").unwrap();
+    store.set("a.n", &2).unwrap();
+    store.rollback_to(When::pin("good")).unwrap().commit().unwrap();
+    assert_eq!(json(&store, "a.n"), "1");
+    assert_eq!(store.rollback_to(When::pin("bad")).expect_err("none").kind(), &ErrorKind::Absent);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever happened, a rollback to any moment gives the state of that moment.
+    #[test]
+    fn a_rollback_to_any_moment_gives_the_state_of_that_moment(
+        steps in proptest::collection::vec((0..5_u8, 0..3_u8, 0..9_u8), 1..40), jumps in proptest::collection::vec(0..40_usize, 1..4),
+    ) {
+        let store = store();
+        let mut states = vec![(store.position(), json(&store, "c"))];
+        for (key, member, value) in steps {
+            match value {
+                0 => drop(store.remove(path!("c", key)).unwrap()),
+                1 => drop(store.snapshot().unwrap()),
+                2 => drop(store.set(path!("c", key), &[member])),
+                3 => drop(store.append(path!("c", key), &member, Some(3))),
+                _ => drop(store.set(path!("c", key, member), &value)),
+            }
+            states.push((store.position(), json(&store, "c")));
+        }
+        for jump in jumps {
+            let (position, state) = states[jump % states.len()].clone();
+            store.rollback_to(position).unwrap().commit().unwrap();
+            prop_assert_eq!(json(&store, "c"), state.clone());
+            states.push((store.position(), state));
+        }
+    }
+}
