@@ -133,6 +133,27 @@ fn a_bad_schema_is_a_clear_error_before_anything_is_touched() {
     assert_eq!(error.kind(), &ErrorKind::Input);
 }
 
+/// T32: what was valid once need not be valid today, and does not come back by a rollback or by undo.
+#[test]
+fn rollbacks_and_undo_pass_the_schema_of_today() {
+    let (_directory, path) = scratch();
+    let store = Store::open(&path).unwrap();
+    let editor = store.undo_scope("editor", ["notes"]).unwrap();
+    let past = store.set("notes.a", &json!({"name": "Milk"})).unwrap().position;
+    editor.transaction("retitle", |tx| tx.set("notes.a", &json!({"title": "Milk"}))).unwrap();
+    store.close().unwrap();
+    drop((editor, store));
+    let store = noted().open(&path).unwrap();
+    let end = store.position();
+    let error = store.rollback_to(past).unwrap().commit().expect_err("not valid");
+    assert_eq!(error.violations().len(), 2, "{error}");
+    let editor = store.undo_scope("editor", ["notes"]).unwrap();
+    let error = editor.undo().expect_err("not valid");
+    assert_eq!(error.violations().len(), 2, "{error}");
+    assert_eq!(store.position(), end);
+    assert_eq!(store.get_value("notes.a").unwrap().unwrap().to_string(), r#"{"title":"Milk"}"#);
+}
+
 /// C03: at opening, when asked for, everything is looked at; nothing is silent and nothing is refused.
 #[test]
 fn the_whole_state_is_checked_at_opening_when_that_is_asked_for() {
