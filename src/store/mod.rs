@@ -324,6 +324,18 @@ impl Store {
         self.order.snapshot()
     }
 
+    /// Reads everything that snapshots hold anew. Where something does not check, what was there is folded from the log and
+    /// from the snapshots that do, and a new snapshot takes the place of the bad ones. For when a read has said `Damaged`.
+    ///
+    /// # Errors
+    ///
+    /// `Damaged` if neither the log nor another snapshot has it: nothing is changed then, and everything else stays readable.
+    /// And as [`Store::snapshot`].
+    pub fn mend(&self) -> Result<Position> {
+        self.order.outside()?;
+        self.order.mend()
+    }
+
     /// Lets history go that `retention` does not keep; what it keeps stays readable at every instant.
     ///
     /// # Errors

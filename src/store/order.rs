@@ -284,8 +284,8 @@ impl Order {
                 self.enqueue(committed);
                 return Ok(entered);
             }
-            // A pin came between: the same changes once more, at their new place.
-            self.refresh(pending)?;
+            // A pin came between: the same changes once more, at their new place. They were decided on what was pending; if
+            // numbers were taken back meanwhile that is void, and so are they.
             reserved = self.reserve(refusals)?;
             draft = draft.moved(
                 &pending.version,
