@@ -35,6 +35,7 @@ pub(crate) fn is_users(collection: &str) -> bool {
     !collection.starts_with('$')
 }
 
+#[cfg(feature = "schema")]
 /// Refuses what cannot name a collection of a user.
 pub(crate) fn check_users(name: &str) -> Result<()> {
     check_collection(name)?;

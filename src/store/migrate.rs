@@ -141,6 +141,7 @@ impl Migrations {
     }
 
     /// One step more. Steps run in the order of their versions.
+    #[allow(clippy::should_implement_trait, reason = "it is one more, not a sum")]
     pub fn add(mut self, migration: Migration) -> Migrations {
         let place = self.steps.partition_point(|step| step.version <= migration.version);
         self.steps.insert(place, migration);
