@@ -135,6 +135,7 @@ fn a_step_that_fails_or_panics_changes_nothing_and_opening_says_so() {
     let (_directory, path) = scratch();
     old_store(&path);
     let store = with(one()).open(&path).unwrap();
+    store.set("settings.taken", &1).unwrap();
     let before = (store.position(), text(&store, "settings"));
     shut(store);
     let fails = Migration::new(2, 0, "fails", |tx| {
@@ -145,11 +146,13 @@ fn a_step_that_fails_or_panics_changes_nothing_and_opening_says_so() {
         tx.set("settings.new", &1)?;
         panic!("at {}", "the disco")
     });
-    let clashes = Migration::renaming(2, 0, "clashes").rename("settings.theme", "$everlog.schema");
+    let clashes = Migration::renaming(2, 0, "clashes").rename("settings.theme", "settings.taken");
+    let reserved = Migration::renaming(2, 0, "reserved").rename("settings.theme", "$everlog.schema");
     for (step, kind, what) in [
         (fails, ErrorKind::Conflict, "migration 2.0 \"fails\": not like this"),
         (panics, ErrorKind::Refused, "migration 2.0 \"panics\": panicked: at the disco"),
         (clashes, ErrorKind::Conflict, "something stands already"),
+        (reserved, ErrorKind::Input, "the store's own"),
     ] {
         let error = with(one().add(step)).open(&path).expect_err(what);
         assert_eq!(error.kind(), &kind);
@@ -236,6 +239,13 @@ fn rename_maps_move_fields_of_all_documents_and_whole_collections() {
     assert_eq!(text(&store, "notes.b").unwrap(), r#"{"body":"x"}"#);
     assert_eq!(text(&store, "new").unwrap(), r#"{"k":1,"m":{"inside":{"x":1}}}"#);
     assert_eq!(text(&store, "old"), None);
+    shut(store);
+    let moves = Migrations::new()
+        .add(Migration::renaming(1, 0, "names"))
+        .add(Migration::renaming(1, 1, "k").rename("new.k", "new.z"));
+    let defaults = everlog::store::Collection::new("new").defaults(&json!({"k": 7, "z": 8})).unwrap();
+    let store = with(moves).collection(defaults).open(&path).unwrap();
+    assert_eq!(store.get::<u8>("new.z").unwrap(), Some(1), "defaults are neither moved nor in the way");
     for (old, new) in [("a.*", "b.c"), ("a.b.*", "c"), ("a", "b.c")] {
         let path = path.with_extension(new);
         let store = Store::open(&path).unwrap();

@@ -85,6 +85,23 @@ fn limits_that_would_be_passed_are_named() {
     assert!(matches!(quota.expect("is reached").kind(), ErrorKind::Quota { .. }));
 }
 
+#[test]
+fn bounds_of_collections_are_kept_and_their_limits_named() {
+    use everlog::store::Collection;
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = Store::options()
+        .collection(Collection::new("recent").keep_last(1))
+        .collection(Collection::new("small").bytes_max(20));
+    let store = options.open(directory.path().join("store")).unwrap();
+    store.set("recent.a", &1).unwrap();
+    let preflight = store.preflight(|tx| tx.set("recent.b", &2)).unwrap();
+    let paths: Vec<String> = preflight.changes.iter().map(|change| change.path.to_string()).collect();
+    assert_eq!(paths, ["recent.b", "recent.a"], "what goes is part of it");
+    assert!(preflight.is_clear());
+    let preflight = store.preflight(|tx| tx.set("small.a", &"x".repeat(100))).unwrap();
+    assert!(matches!(preflight.limit.expect("over").kind(), ErrorKind::Quota { .. }));
+}
+
 /// J4: the answer waits for what it was decided on.
 #[test]
 fn a_closed_store_and_one_for_reading_answer_with_an_error() {

@@ -3,7 +3,7 @@
 #![cfg(feature = "schema")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
-use everlog::store::{Migration, Migrations, Schema, StoreOptions};
+use everlog::store::{Collection, Migration, Migrations, Schema, StoreOptions};
 use everlog::{ErrorKind, Store, path};
 use serde_json::json;
 
@@ -131,6 +131,27 @@ fn a_bad_schema_is_a_clear_error_before_anything_is_touched() {
     }
     let error = Store::options().schema("$everlog", Schema::each("true")).open(&path).expect_err("reserved");
     assert_eq!(error.kind(), &ErrorKind::Input);
+}
+
+/// T34: domains with rules of their own.
+#[test]
+fn a_collection_declares_its_schemas_and_defaults_count() {
+    let (_directory, path) = scratch();
+    let settings = Collection::new("settings")
+        .defaults(&json!({"theme": "light", "window": {"width": 800}}))
+        .unwrap()
+        .schema_whole(json!({"required": ["theme", "window"]}))
+        .schema_each(json!({"if": {"type": "object"}, "then": {"required": ["width"]}}));
+    let store = Store::options().collection(settings).check_all().open(&path).unwrap();
+    store.set("settings.window.height", &600).expect("the width is there by default");
+    store.set("settings.size", &1).unwrap();
+    let error = store.set("settings.frame", &json!({"height": 1})).expect_err("no width");
+    assert_eq!(error.violations()[0].path, "settings.frame");
+    assert_eq!(store.check_all().unwrap(), []);
+    let series = store.series::<serde_json::Value>("settings.log").unwrap();
+    series.push(&json!({"width": 1})).unwrap();
+    let error = series.push(&json!({"height": 1})).expect_err("entries are looked at, too");
+    assert_eq!(error.violations()[0].path, "settings.log");
 }
 
 /// T32: what was valid once need not be valid today, and does not come back by a rollback or by undo.

@@ -1,7 +1,7 @@
 //! How a store is opened.
 
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -10,10 +10,11 @@ use crate::journal::options::{Background, Damaged, FACE_STORE, Face};
 use crate::medium::{Disk, Medium, Presence};
 use crate::state::Codec;
 use crate::state::registry::{Found, Place};
+use crate::store::collection::{Collection, Declared, Window};
 use crate::store::diff::Scope;
 use crate::store::op::OP_VERSION;
 use crate::store::order::Order;
-use crate::store::path::IntoPath;
+use crate::store::path::{IntoPath, Path};
 use crate::store::rules::Rules;
 #[cfg(feature = "schema")]
 use crate::store::schema::{Schema, Schemas};
@@ -27,6 +28,7 @@ pub struct StoreOptions {
     pub(super) schemas: Vec<(String, Schema)>,
     pub(super) migrations: Option<Migrations>,
     check_all: bool,
+    declared: Declared,
     /// What a rollback leaves alone.
     kept: Scope,
     /// What is wrong with these options; told at opening.
@@ -43,6 +45,50 @@ impl StoreOptions {
     #[must_use]
     pub fn journal(mut self, change: impl FnOnce(Options) -> Options) -> StoreOptions {
         self.journal = change(self.journal);
+        self
+    }
+
+    /// Declares a collection: its defaults and bounds. A later declaration of the same name takes the place of an earlier.
+    #[must_use]
+    pub fn collection(mut self, collection: Collection) -> StoreOptions {
+        self.declared.add(collection);
+        self
+    }
+
+    /// The most that the store may hold, as bytes of keys and values; 256 MiB by default. What would pass it is refused with
+    /// `Quota` before anything is written; what does not add is accepted.
+    #[must_use]
+    pub fn store_bytes_max(mut self, bytes: u64) -> StoreOptions {
+        self.declared.limits.store_bytes_max = bytes;
+        self
+    }
+
+    /// The largest value that may be set, appended or pushed at once, in bytes of its text; 8 MiB by default.
+    #[must_use]
+    pub fn value_bytes_max(mut self, bytes: u64) -> StoreOptions {
+        self.declared.limits.value_bytes_max = bytes;
+        self
+    }
+
+    /// How far back every instant stays readable when the store tidies itself; 7 days by default. History over
+    /// [`StoreOptions::history_bytes_max`] goes earlier.
+    #[must_use]
+    pub fn history(mut self, window: Duration) -> StoreOptions {
+        self.declared.limits.window = Window::Age(window);
+        self
+    }
+
+    /// All history stays readable.
+    #[must_use]
+    pub fn history_forever(mut self) -> StoreOptions {
+        self.declared.limits.window = Window::Forever;
+        self
+    }
+
+    /// The bytes of segments that history may take, unless it is kept forever; 1 GiB by default.
+    #[must_use]
+    pub fn history_bytes_max(mut self, bytes: u64) -> StoreOptions {
+        self.declared.limits.history_bytes_max = bytes;
         self
     }
 
@@ -101,13 +147,13 @@ impl StoreOptions {
     /// # Errors
     ///
     /// As [`Store::open`].
-    pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
+    pub fn open(self, path: impl AsRef<std::path::Path>) -> Result<Store> {
         let checked = self.checked()?;
         let rules = checked.rules()?;
         checked.open_checked(path.as_ref(), rules)
     }
 
-    fn open_checked(self, path: &Path, rules: Rules) -> Result<Store> {
+    fn open_checked(self, path: &std::path::Path, rules: Rules) -> Result<Store> {
         let presence = if self.journal.must_exist { Presence::MustExist } else { Presence::CreateMissing };
         let disk = Disk::open(path, presence)?;
         if self.journal.read_only {
@@ -144,7 +190,12 @@ impl StoreOptions {
         }
         Ok(Rules {
             #[cfg(feature = "schema")]
-            schemas: Schemas::compile(&self.schemas)?,
+            schemas: Schemas::compile(
+                self.schemas
+                    .iter()
+                    .map(|(name, schema)| (name.as_str(), schema))
+                    .chain(self.declared.schemas()),
+            )?,
             migrations: self.migrations.clone(),
             ..Rules::default()
         })
@@ -153,11 +204,12 @@ impl StoreOptions {
     /// Opens the journal, folds it, and brings the data to the version that the program is made for. Data that is newer is
     /// opened for reading only.
     fn raise(self, medium: Arc<dyn Medium>, rules: Rules) -> Result<Arc<Order>> {
-        let (rules, kept, check_all) = (Arc::new(rules), self.kept.clone(), self.check_all);
+        let (rules, check_all) = (Arc::new(rules), self.check_all);
+        let (kept, declared) = (self.kept.clone(), self.declared.clone());
         let options = self.face();
         let open = |options: Options| {
             let journal = options.open_on(Arc::clone(&medium))?;
-            Order::new(journal, Arc::clone(&rules), kept.clone())
+            Order::new(journal, Arc::clone(&rules), kept.clone(), declared.clone())
         };
         let mut order = open(options.clone())?;
         if let Some(newer) = migrate::bring_up(&order)? {
@@ -175,7 +227,13 @@ impl StoreOptions {
     }
 
     fn checked(mut self) -> Result<StoreOptions> {
-        self.fault.take().map_or(Ok(self), Err)
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        self.declared.check()?;
+        let declared = self.declared.not_rolled_back().map(|name| Path::of_segments([name]));
+        self.kept = Scope::of(self.kept.paths().iter().cloned().chain(declared))?;
+        Ok(self)
     }
 
     /// The options with what the journal is to hold (J15).

@@ -72,7 +72,7 @@ impl Store {
     pub fn preflight<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<Preflight> {
         let order = &self.order;
         let body = |tx: &mut Tx<'_>| Ok::<_, Error>(body(tx).err());
-        let look = |draft: &Draft| {
+        let look = |draft: &Draft, bounded: Result<()>| {
             let encoded = Encoded::of(draft, &self.manner)?;
             let records = encoded.records();
             let (bytes, limit) = self.weigh(&records)?;
@@ -80,7 +80,7 @@ impl Store {
                 position: draft.base().position,
                 refused: None,
                 violations: order.rules.violations(draft.ops(), draft.version())?,
-                limit,
+                limit: bounded.err().or(limit),
                 records: records.len() as u64,
                 bytes,
                 changes: PathChange::all_of(draft.effects()),

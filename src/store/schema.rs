@@ -8,12 +8,13 @@ use std::fmt;
 use jsonschema::Validator;
 
 use crate::error::{Error, ErrorKind, Result, Violation};
-use crate::store::StoreOptions;
+use crate::store::collection::check_users;
 use crate::store::key;
 use crate::store::op::Op;
 use crate::store::path::{IntoPath, Path};
 use crate::store::value::{Object, Value};
 use crate::store::version::Version;
+use crate::store::{Collection, StoreOptions};
 use tree::{Node, Tree};
 
 /// More violations than this are not listed.
@@ -60,7 +61,7 @@ impl Schema {
         Schema { scope: Scope::Each, text: json.to_string() }
     }
 
-    /// The collection must be valid by this schema, as one object of all its documents by key. A change of one document
+    /// The collection must be valid, defaults included, by this schema, as one object of all its documents by key. A change of one document
     /// then costs a look at all of them: for collections that are small, as settings are.
     pub fn whole(json: impl fmt::Display) -> Schema {
         Schema { scope: Scope::Whole, text: json.to_string() }
@@ -98,6 +99,20 @@ impl StoreOptions {
     }
 }
 
+impl Collection {
+    /// What each of its documents must look like, see [`Schema::each`].
+    pub fn schema_each(mut self, json: impl fmt::Display) -> Collection {
+        self.schemas.push(Schema::each(json));
+        self
+    }
+
+    /// What it must look like as a whole, see [`Schema::whole`].
+    pub fn schema_whole(mut self, json: impl fmt::Display) -> Collection {
+        self.schemas.push(Schema::whole(json));
+        self
+    }
+}
+
 struct Compiled {
     scope: Scope,
     validator: Validator<Tree>,
@@ -122,11 +137,11 @@ struct Touched<'a> {
 
 impl Schemas {
     /// Compiles them.
-    pub(crate) fn compile(schemas: &[(String, Schema)]) -> Result<Schemas> {
+    pub(crate) fn compile<'a>(schemas: impl Iterator<Item = (&'a str, &'a Schema)>) -> Result<Schemas> {
         let mut compiled: BTreeMap<String, Vec<Compiled>> = BTreeMap::new();
         for (collection, schema) in schemas {
-            key::check_users(collection)?;
-            compiled.entry(collection.clone()).or_default().push(schema.compile(collection)?);
+            check_users(collection)?;
+            compiled.entry(collection.to_owned()).or_default().push(schema.compile(collection)?);
         }
         Ok(Schemas(compiled))
     }
@@ -140,7 +155,7 @@ impl Schemas {
         for (collection, touched) in self.touched(ops) {
             let documents = touched.keys.iter().map(|key| {
                 let path = Path::of_segments([collection, key]);
-                let value = version.value(&path)?;
+                let value = version.layered(&path)?;
                 Ok((path, value))
             });
             for document in documents.collect::<Result<Vec<_>>>()? {
@@ -186,12 +201,18 @@ impl Schemas {
         for collection in self.0.keys() {
             for pair in version.range(&key::all_of(collection)) {
                 let (bytes, document) = pair?;
-                let path = match key::read(&bytes) {
-                    Some(key::Named::Document { key, .. }) => Path::of_segments([collection, key]),
-                    Some(key::Named::Entry { key, .. }) => Path::of_segments([collection, &key]),
+                let (path, value) = match key::read(&bytes) {
+                    Some(key::Named::Document { key, .. }) => {
+                        let path = Path::of_segments([collection, key]);
+                        let value = version.layered(&path)?;
+                        (path, value.unwrap_or_else(|| document.value.clone()))
+                    }
+                    Some(key::Named::Entry { key, .. }) => {
+                        (Path::of_segments([collection, &key]), document.value.clone())
+                    }
                     None => continue,
                 };
-                self.look(collection, Scope::Each, &path, &document.value, &mut found);
+                self.look(collection, Scope::Each, &path, &value, &mut found);
             }
             if version.tally(collection).documents > 0 {
                 self.look_at_whole(collection, version, &mut found)?;
@@ -204,7 +225,7 @@ impl Schemas {
         let schemas = self.0.get(collection);
         if schemas.is_some_and(|schemas| schemas.iter().any(|schema| schema.scope == Scope::Whole)) {
             let path = Path::of_segments([collection]);
-            let value = version.value(&path)?.unwrap_or_else(|| Object::new().into());
+            let value = version.layered(&path)?.unwrap_or_else(|| Object::new().into());
             self.look(collection, Scope::Whole, &path, &value, found);
         }
         Ok(())

@@ -61,10 +61,10 @@ impl View {
     ///
     /// As [`View::get`].
     pub fn get_value(&self, path: impl IntoPath) -> Result<Option<Value>> {
-        self.version.value(&path.into_path()?)
+        self.version.layered(&path.into_path()?)
     }
 
-    /// The value at `path` with where it comes from, if there is one.
+    /// The value at `path` with where it comes from, if it is stored: defaults come from nowhere and are left out.
     ///
     /// # Errors
     ///

@@ -2,6 +2,9 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Tx;
+use crate::store::collection::check_users;
+use crate::store::key;
+use crate::store::op::Op;
 use crate::store::path::{IntoPath, Path};
 use crate::store::value::Value;
 
@@ -12,6 +15,16 @@ pub(super) fn apply(tx: &mut Tx<'_>, old: &str, new: &str) -> Result<()> {
     let (mut old, mut new) = (old.into_path()?, new.into_path()?);
     if old.key().is_none() && new.key().is_none() {
         (old, new) = (old.join(EVERY), new.join(EVERY));
+    }
+    check_users(old.collection())?;
+    check_users(new.collection())?;
+    let entries = key::all_series(old.collection());
+    if old.segments().get(1).is_some_and(|segment| segment == EVERY)
+        && old.segments().len() == 2
+        && tx.version().range(&entries).next().is_some()
+    {
+        let what = format!("cannot move {old}: there are series in it, which only a body can move");
+        return Err(Error::new(ErrorKind::Unsupported, what));
     }
     let stars = |path: &Path| path.segments().iter().filter(|segment| *segment == EVERY).count();
     if stars(&old) != stars(&new) || old.key().is_none() || new.key().is_none() {
@@ -47,14 +60,13 @@ fn meet(tx: &Tx<'_>, prefix: &[String], rest: &[String], found: &mut Vec<Vec<Str
     Ok(())
 }
 
+/// The keys of what is stored at a place; a default is not moved.
 fn keys(tx: &Tx<'_>, place: &[String]) -> Result<Vec<String>> {
-    let path = Path::of_segments(place);
-    if path.key().is_some()
-        && let Some(Value::Array(list)) = tx.get_value(&path)?
-    {
-        return Ok((0..list.len()).map(|index| index.to_string()).collect());
-    }
-    tx.keys(&path)
+    Ok(match tx.version().value(&Path::of_segments(place))? {
+        Some(Value::Array(list)) => (0..list.len()).map(|index| index.to_string()).collect(),
+        Some(Value::Object(object)) => object.iter().map(|(key, _)| key.to_owned()).collect(),
+        _ => Vec::new(),
+    })
 }
 
 fn filled(path: &Path, met: &[String]) -> Path {
@@ -65,11 +77,11 @@ fn filled(path: &Path, met: &[String]) -> Path {
 }
 
 fn shift(tx: &mut Tx<'_>, old: &Path, new: &Path) -> Result<()> {
-    let Some(value) = tx.get_value(old)? else { return Ok(()) };
-    tx.remove(old)?;
-    if tx.contains(new)? {
+    let Some(value) = tx.version().value(old)? else { return Ok(()) };
+    tx.apply(Op::Remove { path: old.clone() })?;
+    if tx.version().value(new)?.is_some() {
         let what = format!("cannot move {old} to {new}, where something stands already");
         return Err(Error::new(ErrorKind::Conflict, what));
     }
-    tx.set_value(new, value).map(drop)
+    tx.apply(Op::Set { path: new.clone(), value }).map(drop)
 }

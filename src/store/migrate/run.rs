@@ -13,7 +13,6 @@ use crate::store::key;
 use crate::store::migrate::plan::{Recorded, Standing};
 use crate::store::migrate::{DataVersion, Migration, Migrations};
 use crate::store::order::Order;
-use crate::store::rules::Rules;
 use crate::store::transaction::{Draft, Tx};
 use crate::store::version::Version;
 use crate::store::{Store, View};
@@ -73,15 +72,15 @@ impl Migrations {
     }
 
     /// The state of `version` as it would be today: what is due for it, done in memory.
-    fn forward(&self, version: &Version) -> Result<Version> {
-        let draft = self.draft(version)?.1;
+    fn forward(&self, order: &Order, version: &Version) -> Result<Version> {
+        let draft = self.draft(order, version)?.1;
         let mut forward = draft.version().clone();
         forward.pass(version.position, version.time);
         Ok(forward)
     }
 
     /// What is due for `version`, and a draft in which it is done.
-    fn draft(&self, version: &Version) -> Result<(Vec<&Migration>, Draft)> {
+    fn draft(&self, order: &Order, version: &Version) -> Result<(Vec<&Migration>, Draft)> {
         // An epoch that no journal reaches: what is only thought of must not look like a revision that there is.
         let start = Position::new(Epoch::new(u32::MAX), version.position.lsn.next());
         let mut draft = Draft::new(version, start, version.time, None);
@@ -89,7 +88,7 @@ impl Migrations {
             Standing::Fresh | Standing::Current => Vec::new(),
             Standing::Newer(newer) => return Err(self.newer(newer)),
             Standing::Behind(recorded, steps) => {
-                self.go(&mut Tx::new(&mut draft), recorded, &steps)?;
+                self.go(&mut Tx::new(&mut draft, order), recorded, &steps)?;
                 steps
             }
         };
@@ -97,11 +96,11 @@ impl Migrations {
     }
 }
 
-impl Rules {
+impl Order {
     /// A state of the past in today's form.
     pub(crate) fn forward(&self, version: Arc<Version>) -> Result<Arc<Version>> {
-        match &self.migrations {
-            Some(migrations) => Ok(Arc::new(migrations.forward(&version)?)),
+        match &self.rules.migrations {
+            Some(migrations) => Ok(Arc::new(migrations.forward(self, &version)?)),
             None => Ok(version),
         }
     }
@@ -149,7 +148,7 @@ impl Store {
         let Some(migrations) = &rules.migrations else {
             return Ok(DryRun { from, to: from.unwrap_or_default(), ..DryRun::default() });
         };
-        let (steps, draft) = migrations.draft(view.version())?;
+        let (steps, draft) = migrations.draft(&self.order, view.version())?;
         let violations = rules.violations(draft.ops(), draft.version())?;
         let names = steps.iter().map(|step| step.name.clone()).collect();
         let mut changes = PathChange::all_of(draft.effects());
@@ -164,7 +163,7 @@ impl Store {
     ///
     /// As [`Store::dry_run`].
     pub fn upcast(&self, view: &View) -> Result<View> {
-        let version = self.order.rules.forward(Arc::clone(view.version()))?;
+        let version = self.order.forward(Arc::clone(view.version()))?;
         Ok(View::new(version, view.is_open()))
     }
 
