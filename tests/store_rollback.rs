@@ -29,7 +29,7 @@ fn paths(changes: &[PathChange]) -> Vec<String> {
     changes.iter().map(|change| change.path.to_string()).collect()
 }
 
-/// T30, S30: back to any moment; and a rollback of the rollback restores.
+/// T30, E38, T25: back to any moment; and a rollback of the rollback restores.
 #[test]
 fn a_rollback_brings_back_what_was_and_a_rollback_of_it_what_was_after() {
     let sim = Sim::new(1);
@@ -94,7 +94,7 @@ fn a_rollback_of_some_paths_leaves_the_others_alone() {
     assert_eq!(error.kind(), &ErrorKind::Input);
 }
 
-/// T33: what moved since the preview is a conflict, and nothing is overwritten; what did not touch it is none.
+/// S32: what moved since the preview is a conflict, and nothing is overwritten; what did not touch it is none.
 #[test]
 fn a_path_that_moved_since_the_preview_is_a_conflict_and_nothing_is_written() {
     let store = store();
@@ -132,7 +132,7 @@ impl SetValue for Store {
     }
 }
 
-/// C18: what is not to be rolled back stays as it is, wherever it stands, and the preview says so.
+/// T30 against C10: what is not to be rolled back stays as it is, wherever it stands, and the preview says so.
 #[test]
 fn what_is_not_rolled_back_stays_and_the_preview_tells_of_it() {
     let store = store();
@@ -162,11 +162,14 @@ fn a_path_not_to_be_rolled_back_that_leads_nowhere_is_told_at_opening() {
     assert_eq!(error.kind(), &ErrorKind::Input);
 }
 
+/// S30, T31: a named moment with what was said about it.
 #[test]
 fn a_rollback_goes_to_a_pin_and_not_beyond_the_horizon() {
     let store = store();
     store.set("a.n", &1).unwrap();
     store.pin("good", When::now(), "before the update").unwrap();
+    let pin = store.pins().remove(0);
+    assert_eq!((pin.name.as_str(), pin.note.as_str()), ("good", "before the update"));
     store.set("a.n", &2).unwrap();
     store.rollback_to(When::pin("good")).unwrap().commit().unwrap();
     assert_eq!(json(&store, "a.n"), "1");

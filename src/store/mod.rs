@@ -36,6 +36,9 @@ mod diff;
 mod document;
 mod feed;
 mod follow;
+mod fork;
+#[cfg(feature = "sim")]
+pub(crate) mod fuzzing;
 mod history;
 mod key;
 mod maker;

@@ -7,7 +7,7 @@
 //! Locks are taken in the order pending, queue, and those of the journal last.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
@@ -44,6 +44,8 @@ pub(crate) struct Order {
     /// Held while a commit decides and takes its place.
     pending: Mutex<Pending>,
     pub(super) queue: Mutex<Queue>,
+    /// Somebody listens, or did once.
+    pub(super) listened: AtomicBool,
     published: ArcSwap<Version>,
     /// The end of the first commit in the queue, for readers that look without a lock; `u64::MAX` if there is none.
     first_waiting: AtomicU64,
@@ -94,6 +96,9 @@ pub(crate) enum Decided<T> {
     Nothing(T, Receipt),
 }
 
+/// How a transaction came out.
+pub(crate) type Outcome<T, E> = Result<Decided<T>, TransactionError<E>>;
+
 /// What an answer stands on: it may leave when the record is durable and no number was taken back (J4).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standing {
@@ -135,6 +140,7 @@ impl Order {
                 pace,
             }),
             queue: Mutex::new(Queue { waiting: VecDeque::new(), refusals: 0, feeds: Feeds::default() }),
+            listened: AtomicBool::new(false),
             published: ArcSwap::from_pointee(version),
             first_waiting: AtomicU64::new(u64::MAX),
             place,
@@ -211,7 +217,7 @@ impl Order {
         manner: &Manner,
         sitter: Sitter,
         body: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
-    ) -> Result<(Result<Decided<T>, TransactionError<E>>, Standing)> {
+    ) -> Result<(Outcome<T, E>, Standing)> {
         self.outside()?;
         let mut pending = self.lock_pending()?;
         self.journal.writer_core()?.accepting()?;
@@ -222,7 +228,7 @@ impl Order {
         let mut draft = Draft::new(&pending.version, start, reserved.time, manner.meta.clone());
         let decided = {
             let _inside = self.inside();
-            body(&mut Tx::within(&mut draft, self)).map_err(TransactionError::Refused)
+            body(&mut Tx::new(&mut draft, self)).map_err(TransactionError::Refused)
         };
         let decided = decided.and_then(|answer| {
             self.bound(&mut pending, &mut draft).map_err(TransactionError::Journal)?;
@@ -262,7 +268,7 @@ impl Order {
         let mut draft = Draft::new(&pending.version, start, reserved.time, manner.meta.clone());
         let decided = {
             let _inside = self.inside();
-            body(&mut Tx::within(&mut draft, self)).map_err(TransactionError::Refused)
+            body(&mut Tx::new(&mut draft, self)).map_err(TransactionError::Refused)
         };
         let decided = decided.and_then(|answer| {
             self.bound(&mut pending, &mut draft).map_err(TransactionError::Journal)?;

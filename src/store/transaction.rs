@@ -11,6 +11,7 @@ use crate::journal::transaction::pin_payload;
 use crate::position::{Lsn, Position};
 use crate::state::Meta;
 use crate::store::bounds;
+use crate::store::key;
 use crate::store::op::Op;
 use crate::store::order::{Committed, Order, stamp_at};
 use crate::store::path::{IntoPath, Path};
@@ -161,17 +162,12 @@ impl Draft {
 pub struct Tx<'a> {
     pub(super) draft: &'a mut Draft,
     /// Where conditions on what happened before look.
-    pub(super) order: Option<&'a Order>,
+    pub(super) order: &'a Order,
 }
 
 impl<'a> Tx<'a> {
-    pub(crate) fn new(draft: &'a mut Draft) -> Tx<'a> {
-        Tx { draft, order: None }
-    }
-
-    /// The hands of a transaction of a live store.
-    pub(crate) fn within(draft: &'a mut Draft, order: &'a Order) -> Tx<'a> {
-        Tx { draft, order: Some(order) }
+    pub(crate) fn new(draft: &'a mut Draft, order: &'a Order) -> Tx<'a> {
+        Tx { draft, order }
     }
 
     /// Takes in a change as it is to be logged; tells whether it changes anything.
@@ -191,7 +187,7 @@ impl<'a> Tx<'a> {
 
     /// The changes so far, each with the number of its record.
     pub(crate) fn numbered_ops(&self) -> impl Iterator<Item = (Lsn, &Op)> {
-        let first = self.draft.start.lsn;
+        let first = self.draft.start.lsn.plus(u64::from(self.draft.pin.is_some()));
         self.draft.ops.iter().enumerate().map(move |(place, op)| (first.plus(place as u64), op))
     }
 
@@ -239,7 +235,7 @@ impl<'a> Tx<'a> {
     ///
     /// As [`Tx::set`].
     pub fn set_value(&mut self, path: impl IntoPath, value: Value) -> Result<bool> {
-        let path = path.into_path()?;
+        let path = of_users(path)?;
         self.ground(&path, false)?;
         self.draft.apply(Op::Set { path, value })
     }
@@ -250,7 +246,7 @@ impl<'a> Tx<'a> {
     ///
     /// `Input` if `path` leads nowhere; `Damaged` if what is there cannot be read.
     pub fn remove(&mut self, path: impl IntoPath) -> Result<bool> {
-        let path = path.into_path()?;
+        let path = of_users(path)?;
         self.ground(&path, false)?;
         self.draft.apply(Op::Remove { path })
     }
@@ -267,7 +263,7 @@ impl<'a> Tx<'a> {
         value: &T,
         keep_last: Option<u64>,
     ) -> Result<bool> {
-        let (path, value) = (path.into_path()?, Value::of(value)?);
+        let (path, value) = (of_users(path)?, Value::of(value)?);
         self.ground(&path, true)?;
         self.draft.apply(Op::Append { path, value, keep_last })
     }
@@ -278,7 +274,7 @@ impl<'a> Tx<'a> {
     ///
     /// As [`Tx::set`]; `WrongType` if no integer is there; `Input` if the sum does not fit.
     pub fn increment(&mut self, path: impl IntoPath, by: i64) -> Result<i64> {
-        let path = path.into_path()?;
+        let path = of_users(path)?;
         let sum = match self.draft.version.layered(&path)? {
             None => by,
             Some(value) => {
@@ -305,7 +301,7 @@ impl<'a> Tx<'a> {
     ///
     /// As [`Tx::set`].
     pub fn merge<T: Serialize + ?Sized>(&mut self, path: impl IntoPath, patch: &T) -> Result<bool> {
-        let (path, patch) = (path.into_path()?, Value::of(patch)?);
+        let (path, patch) = (of_users(path)?, Value::of(patch)?);
         let old = self.draft.version.value(&path)?;
         let new = old.as_ref().unwrap_or(&Value::Null).merged(&patch);
         self.change_to(&path, old, new)
@@ -322,7 +318,7 @@ impl<'a> Tx<'a> {
         path: impl IntoPath,
         change: impl FnOnce(&mut T),
     ) -> Result<bool> {
-        let path = path.into_path()?;
+        let path = of_users(path)?;
         let stored = self.draft.version.layered(&path)?;
         let mut state: T = stored.as_ref().map(Value::read).transpose()?.unwrap_or_default();
         let before = Value::of(&state)?;
@@ -348,4 +344,17 @@ impl<'a> Tx<'a> {
         }
         Ok(changed)
     }
+}
+
+/// A path that may be written by others than the store itself.
+fn of_users(path: impl IntoPath) -> Result<Path> {
+    let path = path.into_path()?;
+    if !key::is_users(path.collection()) {
+        let what = format!(
+            "collection {:?} is the store's own: names with a dollar in front are",
+            path.collection()
+        );
+        return Err(Error::new(ErrorKind::Input, what).advise("use another name"));
+    }
+    Ok(path)
 }

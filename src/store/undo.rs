@@ -303,10 +303,10 @@ impl UndoScope {
     }
 
     fn check_inside(&self, tx: &Tx<'_>) -> Result<()> {
-        let is_outside =
-            |effect: &Effect| key::is_users(effect.path.collection()) && !self.prefixes.covers(&effect.path);
-        let outside = tx.effects().iter().find(|(_, effect)| is_outside(effect));
-        outside.map_or(Ok(()), |(_, effect)| Err(self.outside(&effect.path)))
+        let mut users = tx.effects().iter().map(|(_, effect)| &effect.path);
+        // What the store notes for itself is not undone and need not lie inside.
+        let outside = users.find(|path| key::is_users(path.collection()) && !self.prefixes.covers(path));
+        outside.map_or(Ok(()), |path| Err(self.outside(path)))
     }
 
     fn outside(&self, path: &crate::store::Path) -> Error {

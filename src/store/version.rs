@@ -416,6 +416,15 @@ impl Version {
         !self.overlay.is_empty()
     }
 
+    /// All that there is, as pairs of one run in order; the counts come first.
+    pub(crate) fn whole(&self) -> impl Iterator<Item = Result<(Key, Vec<u8>)>> + '_ {
+        let tallies = (Key::from(key::TALLIES), write_tallies(&self.tallies));
+        let all = self
+            .range_from(b"", vec![1])
+            .map(|pair| pair.map(|(key, document)| (key, Slot::Here(document).encode())));
+        std::iter::once(Ok(tallies)).chain(all)
+    }
+
     /// All that is not in the runs below, of a version without sealed overlays, as pairs of a run in order; the counts come first.
     pub(crate) fn delta(&self) -> impl Iterator<Item = (Key, Vec<u8>)> + '_ {
         let tallies = (Key::from(key::TALLIES), write_tallies(&self.tallies));
