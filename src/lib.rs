@@ -34,9 +34,14 @@ pub use state::{
     Subscription, TransactionError, When,
 };
 #[cfg(feature = "store")]
-pub use store::{Store, Tx, View};
+pub use store::{Store, Tx, View, app_dir};
 
 /// The examples of the README are tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So are those of the guide.
+#[cfg(all(doctest, feature = "store"))]
+#[doc = include_str!("../docs/guide.md")]
+struct Guide;

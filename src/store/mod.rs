@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod app_dir;
 mod back;
 mod base;
 mod bounds;
@@ -34,14 +35,18 @@ mod collection;
 mod condition;
 mod diff;
 mod document;
+mod export;
 mod feed;
 mod follow;
 mod fork;
 #[cfg(feature = "sim")]
 pub(crate) mod fuzzing;
 mod history;
+mod import;
 mod key;
 mod maker;
+mod mirror;
+mod mirror_file;
 mod once;
 mod op;
 mod options;
@@ -77,11 +82,15 @@ use crate::state::when::resolve;
 use crate::state::{Meta, TransactionError, When};
 use crate::store::order::Order;
 
+pub use app_dir::app_dir;
 pub use bounds::{CollectionUsage, Usage};
 pub use collection::{Collection, CollectionHandle, Handle};
 pub use condition::Expected;
 pub use diff::{Diff, PathChange};
+pub use export::{Exported, Form};
 pub use history::{Changed, History};
+pub use import::{Format, Import, ImportReport, Imported, Problem, Source, Told};
+pub use mirror::{Mirror, MirrorImport, MirrorStatus};
 pub use once::{ONCE_AGE, ONCE_KEYS_KEPT, ONCE_KEYS_MAX, Once};
 pub use options::StoreOptions;
 pub use page::{Listed, PAGE_MAX, PAGE_SIZE, Page};
