@@ -26,7 +26,7 @@ pub mod testing_fold;
 pub mod tool;
 
 pub use clock::Timestamp;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, Violation};
 pub use journal::{Cursor, Durability, Journal, Receipt, Record, RecordRef, Ticket, Transaction};
 pub use position::{Epoch, Lsn, Position};
 pub use state::{
@@ -34,7 +34,7 @@ pub use state::{
     Subscription, TransactionError, When,
 };
 #[cfg(feature = "store")]
-pub use store::{Store, Tx, View};
+pub use store::{Store, Tx, View, app_dir};
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

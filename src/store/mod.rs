@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod app_dir;
 mod back;
 mod base;
 mod bounds;
@@ -34,22 +35,31 @@ mod collection;
 mod condition;
 mod diff;
 mod document;
+mod export;
 mod feed;
 mod follow;
+mod fork;
 #[cfg(feature = "sim")]
 pub(crate) mod fuzzing;
-mod fork;
 mod history;
+mod import;
 mod key;
 mod maker;
+mod migrate;
+mod mirror;
+mod mirror_file;
 mod once;
 mod op;
 mod options;
 mod order;
 mod page;
 mod path;
+mod preflight;
 mod replay;
 mod rollback;
+mod rules;
+#[cfg(feature = "schema")]
+mod schema;
 mod series;
 mod status;
 mod submit;
@@ -77,16 +87,24 @@ use crate::state::when::resolve;
 use crate::state::{Meta, TransactionError, When};
 use crate::store::order::Order;
 
+pub use app_dir::app_dir;
 pub use bounds::{CollectionUsage, Usage};
 pub use collection::{Collection, CollectionHandle, Handle};
 pub use condition::Expected;
 pub use diff::{Diff, PathChange};
+pub use export::{Exported, Form};
 pub use history::{Changed, History};
+pub use import::{Format, Import, ImportReport, Imported, Problem, Source, Told};
+pub use migrate::{DataVersion, DryRun, Migration, Migrations};
+pub use mirror::{Mirror, MirrorImport, MirrorStatus};
 pub use once::{ONCE_AGE, ONCE_KEYS_KEPT, ONCE_KEYS_MAX, Once};
 pub use options::StoreOptions;
 pub use page::{Listed, PAGE_MAX, PAGE_SIZE, Page};
 pub use path::{IntoPath, Path, SEGMENT_BYTES_MAX};
+pub use preflight::Preflight;
 pub use rollback::RollbackPreview;
+#[cfg(feature = "schema")]
+pub use schema::Schema;
 pub use series::{Series, SeriesEntry, SeriesView};
 pub use status::{Saving, StatusChanges};
 pub use submit::StoreTicket;
