@@ -26,6 +26,8 @@
 //! ```
 
 mod base;
+#[cfg(feature = "cli")]
+mod beside;
 mod cache;
 mod diff;
 mod document;
