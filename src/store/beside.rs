@@ -21,6 +21,13 @@ impl View {
         names.filter(|name| key::is_users(name)).map(str::to_owned).collect()
     }
 
+    /// How many collections and documents there are; entries of series count.
+    pub(crate) fn count(&self) -> (u64, u64) {
+        let tallies = self.version().tallies();
+        let here = tallies.filter(|(name, tally)| key::is_users(name) && tally.documents > 0);
+        here.fold((0, 0), |(collections, documents), (_, tally)| (collections + 1, documents + tally.documents))
+    }
+
     /// The state that `body` would leave. Nothing is written; what only a writer checks, such as quotas, is not checked.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::error::{Error, ErrorKind};
 use crate::store::{RollbackPreview, Store, UndoScope};
-use crate::tool::outcome::{Outcome, Stop, Verdict, command};
+use crate::tool::outcome::{Outcome, Stop, Verdict, command, quoted};
 use crate::tool::render::{Form, Output, clean, plural};
 use crate::tool::store::open::{Missing, Said, reading, writing};
 use crate::tool::store::show::{ChangeShown, changes, committed};
@@ -68,7 +68,9 @@ pub(crate) fn rollback(args: &Rollback, form: Form) -> Outcome {
         }
         output.flush()?;
         if !is_agreed(&output)? {
-            let next = command("rollback", &args.dir, "WHEN --yes");
+            let only = args.only.iter().map(|path| format!("--only {} ", quoted(Path::new(path))));
+            let rest = format!("{} {}--yes", preview.target(), only.collect::<String>());
+            let next = command("rollback", &args.dir, &rest);
             let error = Error::new(ErrorKind::Refused, "not rolled back: nobody agreed to it");
             return Err(Stop::Failed(error.advise(next)));
         }

@@ -11,6 +11,6 @@ mod watch;
 pub(crate) use back::{Rollback, Undo, rollback, undo};
 pub(crate) use change::{Remove, Set, remove, set};
 pub(crate) use look::{Get, Keys, State, get, keys, state};
-pub(crate) use open::{Missing, Said, writing};
+pub(crate) use open::{Missing, Said, reading, writing};
 pub(crate) use past::{DiffVerb, HistoryVerb, TimelineVerb, diff, history, timeline};
 pub(crate) use watch::{WatchVerb, watch};
