@@ -81,3 +81,18 @@ for name, data in {
     "refused": [3, 37, 26, 122],
 }.items():
     keep("model", name.replace(" ", "-"), data)
+
+for name, text in {
+    "value": '{"a":[1,-2,0.5,null,true],"b":"\\u00e4\\n"}',
+    "dotted": r"notes.a\.b.title",
+    "pointer": "/notes/a~1b/title",
+    "set": '["set","/notes/1/title","Milk"]',
+    "append": '["append","/a/b","x",3]',
+    "entry": '["entry","/a/b",7,9,"x"]',
+    "cut": '["cut","/a/b",7,9]',
+}.items():
+    keep("value", name, text.encode())
+keep("value", "document", b"\1" + bytes(20) + b"\xff\xff" + b'{"a":1}')
+keep("value", "gone", b"\0")
+
+keep("store", "all", bytes([7, 0, 8, 1, 1, 5, 2, 10, 16, 0, 9, 13, 3, 2, 1, 11, 5, 12, 15, 0, 33, 4, 4, 14]))

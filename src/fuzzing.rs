@@ -52,6 +52,26 @@ pub fn write_records(records: &[Record]) -> Vec<u8> {
     body
 }
 
+/// A change of a store, as its record would be written anew.
+///
+/// # Errors
+///
+/// `Damaged` if it is none.
+#[cfg(feature = "store")]
+pub fn read_change(payload: &[u8]) -> Result<Vec<u8>> {
+    crate::store::fuzzing::read_change(payload)
+}
+
+/// A document in a run, as it would be written anew.
+///
+/// # Errors
+///
+/// `Damaged` if it is none.
+#[cfg(feature = "store")]
+pub fn read_document(bytes: &[u8]) -> Result<Vec<u8>> {
+    crate::store::fuzzing::read_document(bytes)
+}
+
 /// The records of a body, up to the first that does not decode.
 pub fn read_records(body: &[u8]) -> (Vec<Record>, Option<Error>) {
     let mut records = Vec::new();

@@ -104,17 +104,29 @@ fn changes_in_one_instant_and_under_a_clock_that_steps_back_stay_in_order() {
 #[test]
 fn a_long_history_reads_the_same_from_both_ends() {
     let store = store();
-    for number in 0..9000 {
-        store.with_durability(everlog::Durability::Buffered).set(path!("a", number % 10), &number).unwrap();
-        if number == 5000 {
+    for number in 0..3000 {
+        let actor = store.with_meta(Meta::new().actor(format!("actor {number}")));
+        actor
+            .with_durability(everlog::Durability::Buffered)
+            .transaction(|tx| {
+                tx.set(path!("b", number % 7), &number)?;
+                tx.set(path!("c", number % 5), &number)?;
+                tx.set(path!("a", number % 2), &number)
+            })
+            .unwrap();
+        if number == 2000 {
             store.snapshot().unwrap();
         }
     }
     store.wait(store.position()).unwrap();
-    store.set("a.3", &0).unwrap();
-    let forward = told(store.history("a.3").unwrap());
-    let mut backward = told(store.history("a.3").unwrap().newest_first());
-    assert_eq!(forward.len(), 901);
+    // The first window from behind begins inside a transaction.
+    store.set("a.1", &0).unwrap();
+    store.set("a.1", &1).unwrap();
+    let read = |history: everlog::store::History| history.collect::<everlog::Result<Vec<Changed>>>().unwrap();
+    let forward = read(store.history("a.1").unwrap());
+    let mut backward = read(store.history("a.1").unwrap().newest_first());
+    assert_eq!(forward.len(), 1502);
+    assert!(forward[..1500].iter().all(|change| change.actor().is_some()), "each knows who did it");
     backward.reverse();
     assert_eq!(forward, backward);
 }
@@ -156,8 +168,7 @@ fn a_difference_names_the_places_that_differ_and_no_others() {
     store.set("other.x", &1).unwrap();
     let diff = store.diff(before, When::now()).unwrap();
     assert_eq!((diff.from(), diff.to()), (before, store.position()));
-    let expected =
-        ["notes.a.done false>true", "notes.a.tags.4 ->5", "notes.b 1>-", r#"notes.c ->"new""#];
+    let expected = ["notes.a.done false>true", "notes.a.tags.4 ->5", "notes.b 1>-", r#"notes.c ->"new""#];
     assert_eq!(listed(&diff.changes().unwrap()), expected);
     let only = diff.clone().only(["notes.a.done", "notes.c.deeper"]).unwrap();
     assert_eq!(listed(&only.changes().unwrap()), [expected[0]]);
@@ -294,7 +305,8 @@ fn a_cursor_of_another_store_or_a_broken_one_is_refused_and_a_pinned_moment_is_t
     assert_eq!(store.timeline().page(2, Some(&cursor)).unwrap().points.len(), 1);
     let error = other.timeline().page(2, Some(&cursor)).expect_err("of another store");
     assert_eq!(error.kind(), &ErrorKind::Input);
-    for broken in ["", "x", &cursor[1..], &cursor.replace('0', "1"), "ääääääääääääääääääääääää"] {
+    for broken in ["", "x", &cursor[1..], &cursor.replace('0', "1"), "ääääääääääääääääääääääää"]
+    {
         let error = store.timeline().page(2, Some(broken)).expect_err(broken);
         assert_eq!(error.kind(), &ErrorKind::Input);
     }

@@ -12,7 +12,8 @@ use everlog::{ErrorKind, Meta, Store, When, path};
 use proptest::prelude::*;
 
 fn open(sim: &Sim) -> Store {
-    let options = Store::options().background(Background::Inline).not_rolled_back(["tokens", "users.a.secret"]);
+    let options =
+        Store::options().background(Background::Inline).not_rolled_back(["tokens", "users.a.secret"]);
     options.open_on(Arc::new(sim.clone())).expect("opens")
 }
 
@@ -28,7 +29,7 @@ fn paths(changes: &[PathChange]) -> Vec<String> {
     changes.iter().map(|change| change.path.to_string()).collect()
 }
 
-/// T30, S30: back to any moment; and a rollback of the rollback restores.
+/// T30, E38, T25: back to any moment; and a rollback of the rollback restores.
 #[test]
 fn a_rollback_brings_back_what_was_and_a_rollback_of_it_what_was_after() {
     let sim = Sim::new(1);
@@ -41,11 +42,15 @@ fn a_rollback_brings_back_what_was_and_a_rollback_of_it_what_was_after() {
     store.remove("settings.gone").unwrap();
     store.set("settings.new", &1).unwrap();
     let after = store.position();
-    let (old, new) = (r#"{"a":{"list":[1,2,3],"x":1},"gone":1}"#, r#"{"a":{"list":[1,2,3,4],"x":2},"new":1}"#);
+    let (old, new) =
+        (r#"{"a":{"list":[1,2,3],"x":1},"gone":1}"#, r#"{"a":{"list":[1,2,3,4],"x":2},"new":1}"#);
     assert_eq!(json(&store, "settings"), new);
     let preview = store.with_meta(Meta::new().actor("anna")).rollback_to(before).unwrap();
     assert_eq!((preview.target(), preview.from()), (before, after));
-    assert_eq!(paths(preview.changes()), ["settings.a.list", "settings.a.x", "settings.gone", "settings.new"]);
+    assert_eq!(
+        paths(preview.changes()),
+        ["settings.a.list", "settings.a.x", "settings.gone", "settings.new"]
+    );
     assert_eq!(store.position(), after, "a preview writes nothing");
     let receipt = preview.commit().unwrap();
     assert_eq!(json(&store, "settings"), old);
@@ -80,12 +85,16 @@ fn a_rollback_of_some_paths_leaves_the_others_alone() {
     assert_eq!(json(&store, "notes"), "-");
     store.remove("settings.a").unwrap();
     store.rollback_to(before).unwrap().only(["settings.a.x"]).unwrap().commit().unwrap();
-    assert_eq!(json(&store, "settings.a"), r#"{"x":1}"#, "a part of a document that is gone comes back alone");
+    assert_eq!(
+        json(&store, "settings.a"),
+        r#"{"x":1}"#,
+        "a part of a document that is gone comes back alone"
+    );
     let error = store.rollback_to(before).unwrap().only([] as [&str; 0]).expect_err("no paths");
     assert_eq!(error.kind(), &ErrorKind::Input);
 }
 
-/// T33: what moved since the preview is a conflict, and nothing is overwritten; what did not touch it is none.
+/// S32: what moved since the preview is a conflict, and nothing is overwritten; what did not touch it is none.
 #[test]
 fn a_path_that_moved_since_the_preview_is_a_conflict_and_nothing_is_written() {
     let store = store();
@@ -123,7 +132,7 @@ impl SetValue for Store {
     }
 }
 
-/// C18: what is not to be rolled back stays as it is, wherever it stands, and the preview says so.
+/// T30 against C10: what is not to be rolled back stays as it is, wherever it stands, and the preview says so.
 #[test]
 fn what_is_not_rolled_back_stays_and_the_preview_tells_of_it() {
     let store = store();
@@ -148,15 +157,19 @@ fn what_is_not_rolled_back_stays_and_the_preview_tells_of_it() {
 
 #[test]
 fn a_path_not_to_be_rolled_back_that_leads_nowhere_is_told_at_opening() {
-    let error = Store::options().not_rolled_back(["a..b"]).open_on(Arc::new(Sim::new(1))).expect_err("no path");
+    let error =
+        Store::options().not_rolled_back(["a..b"]).open_on(Arc::new(Sim::new(1))).expect_err("no path");
     assert_eq!(error.kind(), &ErrorKind::Input);
 }
 
+/// S30, T31: a named moment with what was said about it.
 #[test]
 fn a_rollback_goes_to_a_pin_and_not_beyond_the_horizon() {
     let store = store();
     store.set("a.n", &1).unwrap();
     store.pin("good", When::now(), "before the update").unwrap();
+    let pin = store.pins().remove(0);
+    assert_eq!((pin.name.as_str(), pin.note.as_str()), ("good", "before the update"));
     store.set("a.n", &2).unwrap();
     store.rollback_to(When::pin("good")).unwrap().commit().unwrap();
     assert_eq!(json(&store, "a.n"), "1");

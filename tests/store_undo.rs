@@ -90,7 +90,10 @@ fn what_others_changed_since_is_never_overwritten() {
     assert!(error.what().contains("notes.a.x"), "{error}");
     store.set("notes.a.y", &9).unwrap();
     assert_eq!(other.undo().expect_err("moved").kind(), &ErrorKind::Conflict);
-    assert_eq!((position.lsn.next(), json(&store, "notes.a")), (store.position().lsn, r#"{"x":9,"y":9}"#.into()));
+    assert_eq!(
+        (position.lsn.next(), json(&store, "notes.a")),
+        (store.position().lsn, r#"{"x":9,"y":9}"#.into())
+    );
     assert!(other.can_undo() && editor.can_redo(), "both stay where they are");
     group(&editor, "whole", "notes.b", serde_json::json!({"x": 1}));
     store.set("notes.b.added", &1).unwrap();
@@ -130,7 +133,11 @@ fn the_stack_is_the_same_after_reopening() {
     for number in 0..6 {
         group(&editor, &format!("group {number}"), "notes.n", number);
         store.set("other.n", &number).unwrap();
-        store.undo_scope("another", ["other"]).unwrap().transaction("x", |tx| tx.set("other.m", &number)).unwrap();
+        store
+            .undo_scope("another", ["other"])
+            .unwrap()
+            .transaction("x", |tx| tx.set("other.m", &number))
+            .unwrap();
     }
     for _ in 0..3 {
         editor.undo().unwrap();

@@ -6,6 +6,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::cursor::FrameCursor;
 use crate::journal::history::Leg;
+#[cfg(feature = "cli")]
+use crate::journal::options::FACE_STORE;
 use crate::journal::options::{Background, FACE_RAW};
 use crate::journal::spare::random_u64;
 use crate::journal::summary::Summary;
@@ -150,12 +152,19 @@ impl Journal {
     /// journal that is open for reading only.
     #[cfg(feature = "cli")]
     pub(crate) fn compaction_target(&self, retention: &Retention) -> Result<Option<Lsn>> {
-        self.only_raw("compact")?;
+        if self.identity().creation.face != FACE_STORE {
+            self.only_raw("compact")?;
+        }
         let now = match self.writer_core() {
             Ok(_) => self.effective_now()?,
             Err(_) => self.with_summary(Summary::time),
         };
         self.wanted_horizon(retention, now)
+    }
+
+    /// Whether a compaction would free segments now. Reads no snapshot.
+    pub(crate) fn is_compaction_due(&self, retention: &Retention) -> Result<bool> {
+        Ok(self.wanted_horizon(retention, self.effective_now()?)?.is_some())
     }
 
     fn only_raw(&self, verb: &str) -> Result<()> {
@@ -395,11 +404,14 @@ impl Journal {
     /// The journal's own time: what its clock shows, but no more after the last record than has passed since the
     /// opening.
     fn effective_now(&self) -> Result<Timestamp> {
-        let core = self.writer_core()?;
-        let last = core.sink().proven().time;
-        let clock = &self.opened_with().clock;
-        let passed = clock.elapsed().saturating_sub(self.inner.opened_at);
-        Ok(clock.wall().min(last.plus(passed)).max(last))
+        let elapsed = self.opened_with().clock.elapsed();
+        self.now_after(elapsed.saturating_sub(self.inner.opened_at))
+    }
+
+    /// The journal's own time: what its clock shows, but no more than `passed` after the last record.
+    pub(crate) fn now_after(&self, passed: Duration) -> Result<Timestamp> {
+        let last = self.writer_core()?.sink().proven().time;
+        Ok(self.opened_with().clock.wall().min(last.plus(passed)).max(last))
     }
 
     /// The first record boundary up to which segments may go by age and bytes, short of the oldest pin.

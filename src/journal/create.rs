@@ -8,7 +8,7 @@ use crate::journal::chain::is_zero_after_header;
 use crate::journal::options::Options;
 use crate::journal::root::{Creation, Identity, RootFile, Slot, TYPE_NAME_BYTES_MAX};
 use crate::journal::spare;
-use crate::medium::name::{self, FileName, ROOT};
+use crate::medium::name::{self, FORKING, FileName, ROOT};
 use crate::medium::{Access, Medium};
 use crate::segment::header::JournalId;
 
@@ -35,8 +35,12 @@ pub(crate) fn look(medium: &dyn Medium, access: Access) -> Result<Found> {
         Some(Err(error)) if *error.kind() != ErrorKind::Damaged => return Err(error),
         _ => {}
     }
-    let only_beginnings =
-        kinds.iter().all(|kind| matches!(kind, FileName::Root | FileName::Aside | FileName::Segment(1)));
+    let forking = is_forking(&names);
+    let only_beginnings = kinds.iter().all(|kind| match kind {
+        FileName::Root | FileName::Aside | FileName::Segment(1) => true,
+        FileName::Run(_) | FileName::Snapshot(_) => forking,
+        FileName::Segment(_) | FileName::Foreign => false,
+    });
     let was_used = names.iter().any(|name| name == name::QUARANTINE);
     if only_beginnings && !was_used && first_is_unused(medium, &kinds)? {
         return Ok(Found::Nothing);
@@ -78,8 +82,11 @@ pub(crate) fn create(medium: &Arc<dyn Medium>, options: &Options, now: Timestamp
         return Err(Error::new(ErrorKind::Input, "the type's name is too long"));
     }
     clear(&**medium)?;
-    let id = random_id()?;
-    let first = spare::make(&**medium, id, 1, options.limits.segment_capacity(0))?;
+    publish(medium, identity(options, now)?, options, |slot| slot)
+}
+
+/// Who a new journal is.
+pub(super) fn identity(options: &Options, now: Timestamp) -> Result<Identity> {
     let creation = Creation {
         face: options.face.kind.unwrap_or_default(),
         codec: options.face.codec,
@@ -90,21 +97,55 @@ pub(crate) fn create(medium: &Arc<dyn Medium>, options: &Options, now: Timestamp
         frame_bytes_max: options.limits.frame_bytes_max,
         type_name: options.face.type_name.clone(),
     };
+    Ok(Identity { id: random_id()?, creation })
+}
+
+/// Makes the first segment and then the root.
+pub(super) fn publish(
+    medium: &Arc<dyn Medium>,
+    identity: Identity,
+    options: &Options,
+    place: impl FnOnce(Slot) -> Slot,
+) -> Result<RootFile> {
+    let first = spare::make(&**medium, identity.id, 1, options.limits.segment_capacity(0))?;
     let file = medium.create(ROOT).map_err(|error| Error::io("create", ROOT, error))?;
-    let root = RootFile::create(file, Identity { id, creation }, Slot::first(1, first.birth.salt))?;
+    let root = RootFile::create(file, identity, place(Slot::first(1, first.birth.salt)))?;
     medium.sync_names().map_err(|error| Error::io("sync of the directory", ROOT, error))?;
     Ok(root)
 }
 
 /// Removes what an interrupted creation left: nothing was ever appended to it.
-fn clear(medium: &dyn Medium) -> Result<()> {
+pub(super) fn clear(medium: &dyn Medium) -> Result<()> {
     let names = medium.names().map_err(|error| Error::io("list", &medium.label(), error))?;
-    for file_name in names {
-        if matches!(name::parse(&file_name), FileName::Root | FileName::Segment(1)) {
-            medium.remove(&file_name).map_err(|error| Error::io("remove", &file_name, error))?;
+    let forking = is_forking(&names);
+    for file_name in &names {
+        let due = match name::parse(file_name) {
+            FileName::Root | FileName::Segment(1) => true,
+            FileName::Run(_) | FileName::Snapshot(_) => forking,
+            _ => false,
+        };
+        if due {
+            medium.remove(file_name).map_err(|error| Error::io("remove", file_name, error))?;
         }
     }
-    Ok(())
+    end_forking(medium)
+}
+
+fn is_forking(names: &[String]) -> bool {
+    names.iter().any(|name| name == FORKING)
+}
+
+/// Takes the sign of a fork away, if it stands there, after everything before is durable: what stands in the directory is
+/// a journal from now on, or nothing is left of it.
+pub(super) fn end_forking(medium: &dyn Medium) -> Result<()> {
+    let failed = |error| Error::io("sync of the directory", &medium.label(), error);
+    let names = medium.names().map_err(|error| Error::io("list", &medium.label(), error))?;
+    if !is_forking(&names) {
+        return Ok(());
+    }
+    medium.sync_names().map_err(failed)?;
+    medium.remove(FORKING).map_err(|error| Error::io("remove", FORKING, error))?;
+    medium.sync_names().map_err(failed)
 }
 
 fn random_id() -> Result<JournalId> {

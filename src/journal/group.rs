@@ -14,12 +14,15 @@ pub(crate) struct NewRecord<'a> {
     pub(crate) key_id: Option<u32>,
     pub(crate) meta: Option<&'a [u8]>,
     pub(crate) payload: &'a [u8],
+    /// An event that makes the state smaller, and so may use what the quota holds in reserve.
+    pub(crate) is_relief: bool,
 }
 
 impl<'a> NewRecord<'a> {
     /// An event of version `type_version` without anything else.
     pub(crate) fn event(payload: &'a [u8], type_version: u16) -> NewRecord<'a> {
-        NewRecord { kind: RecordKind::Event, type_version, key_id: None, meta: None, payload }
+        let kind = RecordKind::Event;
+        NewRecord { kind, type_version, key_id: None, meta: None, payload, is_relief: false }
     }
 
     /// How it stands in a frame.
@@ -120,7 +123,7 @@ impl Group {
             self.first_lsn = first;
             self.start_draft(first, time);
         }
-        self.ordinary |= records.iter().any(|record| record.kind == RecordKind::Event);
+        self.ordinary |= records.iter().any(|record| record.kind == RecordKind::Event && !record.is_relief);
         let bytes: usize = records.iter().map(NewRecord::encoded_bytes).sum();
         let crowded = |draft: &Draft| draft.record_count > 0 && draft.body().len() + bytes > frame_bytes_max;
         if self.drafts.last().is_some_and(crowded) {

@@ -20,6 +20,8 @@ mod create;
 pub(crate) mod cursor;
 #[cfg(all(test, feature = "sim", not(loom)))]
 mod forge;
+#[cfg(feature = "store")]
+pub(crate) mod fork;
 pub(crate) mod group;
 pub(crate) mod history;
 pub(crate) mod judge;

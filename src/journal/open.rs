@@ -47,7 +47,10 @@ fn open_for_writing(medium: &Arc<dyn Medium>, options: &Options) -> Result<Opene
     let lease = lease::take(&**medium)?;
     let mut created = false;
     let mut root = match create::look(&**medium, Access::Write)? {
-        Found::Journal(root) => *root,
+        Found::Journal(root) => {
+            create::end_forking(&**medium)?;
+            *root
+        }
         Found::Nothing => {
             created = true;
             create::create(medium, options, options.clock.wall())?

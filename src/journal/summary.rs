@@ -101,6 +101,13 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
+    /// What a fork knows where it starts: its place, and nothing of what led there.
+    #[cfg(feature = "store")]
+    pub(crate) fn starting_at(position: Position, time: Timestamp) -> Summary {
+        let (epoch, lsn) = (position.epoch.get(), position.lsn.get());
+        Summary { epoch, lsn, time: time.micros(), epochs: vec![(epoch, lsn)], ..Summary::default() }
+    }
+
     /// The summary as a snapshot's list keeps it: its own version, then its fields.
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         encode_own((SUMMARY_VERSION, self))

@@ -10,13 +10,15 @@ pub(crate) const HOLDER: &str = "holder";
 pub(crate) const LOCK: &str = "lock";
 /// The directory for bytes that recovery cut.
 pub(crate) const QUARANTINE: &str = "quarantine";
+/// Stands in a directory while a fork is being made there: until its root is durable, nothing in it is a journal yet.
+pub(crate) const FORKING: &str = "forking";
 
 /// What a name in a journal's directory stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileName {
     /// The root file.
     Root,
-    /// The holder's note, the lock, the quarantine directory.
+    /// The holder's note, the lock, the quarantine directory, the sign of a fork in the making.
     Aside,
     /// A segment, by number.
     Segment(u64),
@@ -52,7 +54,7 @@ pub(crate) fn cut(segment: u64, offset: u64, checksum: u32) -> String {
 pub(crate) fn parse(name: &str) -> FileName {
     match name {
         ROOT => return FileName::Root,
-        HOLDER | LOCK | QUARANTINE => return FileName::Aside,
+        HOLDER | LOCK | QUARANTINE | FORKING => return FileName::Aside,
         _ => {}
     }
     let parsed = if let Some(stem) = name.strip_suffix(".seg") {

@@ -25,7 +25,7 @@ mod state;
 pub(crate) use block::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub(crate) use index::RunInfo;
 pub(crate) use list::SnapshotList;
-pub(crate) use reader::{Reading, Run, RunIter};
+pub(crate) use reader::{Reading, Run, RunIter, RunRev};
 pub(crate) use run::RunWriter;
 pub(crate) use state::{StateReader, StateWriter, read_state};
 

@@ -14,6 +14,10 @@ use crate::snapshot::index::{
     FOOTER_BYTES, Footer, INDEX_HEADER_BYTES, Place, RunInfo, fingerprint, read_index,
 };
 
+mod backward;
+
+pub(crate) use backward::RunRev;
+
 /// How the blocks of a run are reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {

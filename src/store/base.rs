@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::journal::Journal;
 use crate::snapshot::{Run, RunInfo, RunIter};
+use crate::store::back::WalkBack;
 use crate::store::cache::Cache;
 use crate::store::document::{Document, Slot};
 use crate::store::key::Key;
@@ -59,11 +60,19 @@ impl Base {
         self.runs.iter().filter(|run| other.runs.iter().all(|known| known.info() != run.info()))
     }
 
+    /// All pairs below `below` from the last to the first, removed ones included, still encoded.
+    pub(crate) fn walk_back(&self, below: Option<&[u8]>) -> WalkBack {
+        WalkBack::new(self.runs.iter().map(|run| run.rev_below(below)))
+    }
+
     /// All pairs at and above `from`, removed ones included, still encoded.
     pub(crate) fn walk(&self, from: &[u8]) -> Walk {
         Walk::over(&self.runs, from)
     }
 }
+
+/// A key and what stands under it, as runs have them.
+pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 
 /// Pairs of several runs in order; where two have the same key the newer counts.
 pub(crate) struct Walk {
@@ -78,7 +87,7 @@ impl Walk {
 }
 
 impl Iterator for Walk {
-    type Item = Result<(Vec<u8>, Vec<u8>)>;
+    type Item = Result<Pair>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut least: Option<(usize, &[u8])> = None;
@@ -106,22 +115,22 @@ impl Iterator for Walk {
     }
 }
 
-/// Slots of several overlays in order; where two have the same key the newer counts.
+/// What several overlays say, in order; where two have the same key the newer counts.
 pub(crate) struct Newest<O: Iterator> {
     /// Newest first.
     sources: Vec<Peekable<O>>,
 }
 
-impl<O: Iterator<Item = (Key, Slot)>> Newest<O> {
+impl<S, O: Iterator<Item = (Key, S)>> Newest<O> {
     pub(crate) fn of(overlays: Vec<O>) -> Newest<O> {
         Newest { sources: overlays.into_iter().map(Iterator::peekable).collect() }
     }
 }
 
-impl<O: Iterator<Item = (Key, Slot)>> Iterator for Newest<O> {
-    type Item = (Key, Slot);
+impl<S, O: Iterator<Item = (Key, S)>> Iterator for Newest<O> {
+    type Item = (Key, S);
 
-    fn next(&mut self) -> Option<(Key, Slot)> {
+    fn next(&mut self) -> Option<(Key, S)> {
         let mut least: Option<(usize, &Key)> = None;
         for (place, source) in self.sources.iter_mut().enumerate() {
             if let Some((key, _)) = source.peek()
@@ -164,20 +173,30 @@ impl<O: Iterator<Item = (Key, Slot)>> Iterator for Keys<O> {
     }
 }
 
-/// Slots of overlays over those of a base, in order, each key once.
-pub(crate) struct Merge<O: Iterator> {
+/// What overlays say over what a base says, in order, each key once.
+pub(crate) struct Merge<O: Iterator, B: Iterator, S> {
     newer: Peekable<O>,
-    base: Peekable<Walk>,
+    base: Peekable<B>,
+    decode: fn(&[u8]) -> Result<S>,
 }
 
-impl<O: Iterator<Item = (Key, Slot)>> Merge<O> {
-    pub(crate) fn new(newer: O, base: Walk) -> Merge<O> {
-        Merge { newer: newer.peekable(), base: base.peekable() }
+impl<S, O, B> Merge<O, B, S>
+where
+    O: Iterator<Item = (Key, S)>,
+    B: Iterator<Item = Result<Pair>>,
+{
+    /// `decode` reads what the base has.
+    pub(crate) fn new(newer: O, base: B, decode: fn(&[u8]) -> Result<S>) -> Merge<O, B, S> {
+        Merge { newer: newer.peekable(), base: base.peekable(), decode }
     }
 }
 
-impl<O: Iterator<Item = (Key, Slot)>> Iterator for Merge<O> {
-    type Item = Result<(Key, Slot)>;
+impl<S, O, B> Iterator for Merge<O, B, S>
+where
+    O: Iterator<Item = (Key, S)>,
+    B: Iterator<Item = Result<Pair>>,
+{
+    type Item = Result<(Key, S)>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let order = match (self.newer.peek(), self.base.peek()) {
@@ -193,6 +212,6 @@ impl<O: Iterator<Item = (Key, Slot)>> Iterator for Merge<O> {
             return self.newer.next().map(Ok);
         }
         let pair = self.base.next()?;
-        Some(pair.and_then(|(key, bytes)| Ok((Key::from(key), Slot::decode(&bytes)?))))
+        Some(pair.and_then(|(key, bytes)| Ok((Key::from(key), (self.decode)(&bytes)?))))
     }
 }

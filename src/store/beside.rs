@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::state::Stamp;
 use crate::store::history::Changed;
-use crate::store::transaction::{Draft, Tx};
+use crate::store::op::Op;
+use crate::store::path::Path;
+use crate::store::value::Value;
 use crate::store::version::Version;
 use crate::store::view::View;
 use crate::store::{Store, key, replay};
@@ -28,15 +31,29 @@ impl View {
         here.fold((0, 0), |(collections, documents), (_, tally)| (collections + 1, documents + tally.documents))
     }
 
-    /// The state that `body` would leave. Nothing is written; what only a writer checks, such as quotas, is not checked.
+    /// The state with one value more or another one. Nothing is written; what only a writer checks, such as declared
+    /// bounds, is not checked.
     ///
     /// # Errors
     ///
-    /// What `body` fails with.
-    pub(crate) fn rehearse(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<()>) -> Result<View> {
-        let mut draft = Draft::new(self.version(), self.position(), self.time(), None);
-        body(&mut Tx::new(&mut draft))?;
-        Ok(View::new(draft.into_committed().version, true))
+    /// As [`Store::set`].
+    pub(crate) fn rehearse_set(&self, path: &Path, value: Value) -> Result<View> {
+        self.rehearse(&Op::Set { path: path.clone(), value })
+    }
+
+    /// The state without what is at `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::remove`].
+    pub(crate) fn rehearse_remove(&self, path: &Path) -> Result<View> {
+        self.rehearse(&Op::Remove { path: path.clone() })
+    }
+
+    fn rehearse(&self, op: &Op) -> Result<View> {
+        let mut version = (**self.version()).clone();
+        version.apply(op, &Stamp::new(version.position, version.time))?;
+        Ok(View::new(Arc::new(version), true))
     }
 }
 

@@ -150,11 +150,8 @@ impl Tx<'_> {
     /// compacted away; `Input` if `prefix` leads nowhere; `Damaged`.
     pub fn require_unchanged(&self, prefix: impl IntoPath, since: Position) -> Result<()> {
         let prefix = prefix.into_path()?;
-        let Some(order) = self.order else {
-            return Err(Error::new(ErrorKind::Unsupported, "this transaction is not of a live store"));
-        };
-        order.journal.check_branch(since)?;
-        match order.changed_since(self.draft.base(), &prefix, since)? {
+        self.order.journal.check_branch(since)?;
+        match self.order.changed_since(self.draft.base(), &prefix, since)? {
             None => Ok(()),
             Some(lsn) => {
                 Err(conflict(format!("{prefix} was changed by record {lsn}, after {since}")).at_lsn(lsn))
@@ -171,7 +168,7 @@ impl Tx<'_> {
     pub fn at_most_once_per(&mut self, key: &str, interval: Duration) -> Result<()> {
         let path = own_path("at:", key)?;
         let now = self.draft.time();
-        if let Some(document) = self.draft.version().document(&path)?
+        if let Some(document) = self.version().document(&path)?
             && now.since(document.time) < interval
         {
             let (last, next) = (document.time, document.time.plus(interval));
@@ -185,7 +182,7 @@ impl Tx<'_> {
     /// Lets keys of [`Tx::at_most_once_per`] go whose interval is over: two of those behind `path`, so that a few more
     /// keys than are alive stay.
     fn forget_past(&mut self, path: &Path) -> Result<()> {
-        let (now, version) = (self.draft.time(), self.draft.version());
+        let (now, version) = (self.draft.time(), self.version());
         let prefix = key::document(key::SYSTEM, "at:").to_vec();
         let here = key::document(key::SYSTEM, path.key().unwrap_or_default());
         let behind = version.range_from(&prefix, [&here[..], &[0]].concat());
@@ -334,7 +331,9 @@ fn bears_of(prefix: &Path, op: &Op) -> Bears {
     match op {
         Op::Set { path, .. } | Op::Append { path, .. } => bears(prefix, path, false, false),
         Op::Remove { path } => bears(prefix, path, false, true),
-        Op::Push { path, .. } | Op::Entry { path, .. } | Op::Cut { path, .. } => bears(prefix, path, true, false),
+        Op::Push { path, .. } | Op::Entry { path, .. } | Op::Cut { path, .. } => {
+            bears(prefix, path, true, false)
+        }
         Op::Note { .. } => Bears::No,
     }
 }

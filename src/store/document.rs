@@ -85,29 +85,63 @@ impl Slot {
 
     /// Reads the value of a pair.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Slot> {
-        let damage = |what: &str| Error::new(ErrorKind::Damaged, format!("document in a snapshot: {what}"));
-        match bytes.first() {
-            Some(&GONE) if bytes.len() == 1 => return Ok(Slot::Gone),
-            Some(&HERE) if bytes.len() >= HEADER_BYTES => {}
-            _ => return Err(damage("its header does not check")),
-        }
-        let (header, rest) = bytes.split_at(HEADER_BYTES);
-        let number = |from: usize, to: usize| {
-            header[from..to].iter().rev().fold(0, |number: u64, byte| number << 8 | u64::from(*byte))
-        };
-        let (actor, text) = match number(21, 23) as u16 {
-            NO_ACTOR => (None, rest),
-            length => {
-                let (actor, text) =
-                    rest.split_at_checked(length as usize).ok_or_else(|| damage("its actor is too long"))?;
-                (Some(String::from_utf8_lossy(actor).into()), text)
-            }
-        };
+        let Some((head, text)) = split(bytes)? else { return Ok(Slot::Gone) };
         let value = Value::parse(text).map_err(|error| damage(error.what()))?;
-        let revision = Position::new(Epoch::new(number(1, 5) as u32), Lsn::new(number(5, 13)));
-        let time = Timestamp::from_micros(number(13, 21));
+        let Head { revision, time, actor, .. } = head;
         Ok(Slot::Here(Arc::new(Document { value, revision, time, actor })))
     }
+}
+
+/// What can be said of a document without reading its value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Head {
+    pub(crate) revision: Position,
+    pub(crate) time: Timestamp,
+    pub(crate) actor: Option<Arc<str>>,
+    /// Bytes of the value as text.
+    pub(crate) bytes: u64,
+}
+
+impl Head {
+    /// Of what an overlay has.
+    pub(crate) fn of(slot: &Slot) -> Option<Head> {
+        let Slot::Here(document) = slot else { return None };
+        let (revision, time, actor) = (document.revision, document.time, document.actor.clone());
+        Some(Head { revision, time, actor, bytes: document.value.bytes() })
+    }
+
+    /// Of the value of a pair, whose text is not looked at; nothing if it is removed.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Head>> {
+        Ok(split(bytes)?.map(|(head, _)| head))
+    }
+}
+
+fn damage(what: &str) -> Error {
+    Error::new(ErrorKind::Damaged, format!("document in a snapshot: {what}"))
+}
+
+/// Head and text of the value of a pair; nothing if it is removed.
+fn split(bytes: &[u8]) -> Result<Option<(Head, &[u8])>> {
+    match bytes.first() {
+        Some(&GONE) if bytes.len() == 1 => return Ok(None),
+        Some(&HERE) if bytes.len() >= HEADER_BYTES => {}
+        _ => return Err(damage("its header does not check")),
+    }
+    let (header, rest) = bytes.split_at(HEADER_BYTES);
+    let number = |from: usize, to: usize| {
+        header[from..to].iter().rev().fold(0, |number: u64, byte| number << 8 | u64::from(*byte))
+    };
+    let (actor, text) = match number(21, 23) as u16 {
+        NO_ACTOR => (None, rest),
+        length => {
+            let (actor, text) =
+                rest.split_at_checked(length as usize).ok_or_else(|| damage("its actor is too long"))?;
+            (Some(String::from_utf8_lossy(actor).into()), text)
+        }
+    };
+    let revision = Position::new(Epoch::new(number(1, 5) as u32), Lsn::new(number(5, 13)));
+    let time = Timestamp::from_micros(number(13, 21));
+    Ok(Some((Head { revision, time, actor, bytes: text.len() as u64 }, text)))
 }
 
 #[cfg(test)]
@@ -123,7 +157,9 @@ mod tests {
                 time: Timestamp::from_micros(77),
                 actor: actor.map(Arc::from),
             };
-            let bytes = Slot::Here(Arc::new(document.clone())).encode();
+            let slot = Slot::Here(Arc::new(document.clone()));
+            let bytes = slot.encode();
+            assert_eq!(Head::decode(&bytes).expect("reads"), Head::of(&slot));
             assert_eq!(Slot::decode(&bytes).expect("reads"), Slot::Here(Arc::new(document)));
             for length in 0..bytes.len() {
                 let error = Slot::decode(&bytes[..length]).expect_err("cut");

@@ -4,6 +4,7 @@
 //! means to a watcher is found out by the watcher itself. Publishing happens in commits and reads, and where a thread may
 //! run beside them, in one that waits for the durable end to move.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -221,19 +222,15 @@ impl Feeds {
         let statuses = self.statuses.iter().filter_map(Weak::upgrade).filter_map(|pipe| pipe.waker_due());
         watches.chain(statuses).collect()
     }
-
-    fn is_empty(&self) -> bool {
-        self.watches.is_empty() && self.statuses.is_empty()
-    }
 }
 
 impl Order {
     /// Wakes the tasks that have something to look at. Holds no lock of the order while it does.
     pub(crate) fn ring(&self) {
-        let wakers = match self.queue.lock() {
-            queue if queue.feeds.is_empty() => return,
-            queue => queue.feeds.wakers_due(),
-        };
+        if !self.listened.load(Ordering::Acquire) {
+            return;
+        }
+        let wakers = self.queue.lock().feeds.wakers_due();
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -277,6 +274,7 @@ impl Order {
 
     /// Starts the thread that publishes beside the commits, for those who listen, unless it runs.
     pub(crate) fn ensure_tended(&self, feeds: &mut Feeds) {
+        self.listened.store(true, Ordering::Release);
         let threads = self.journal.opened_with().background == Background::Threads;
         if feeds.tended || !threads || self.journal.writer_core().is_err() {
             return;

@@ -6,8 +6,8 @@
 //! | --- | --- |
 //! | n | collection, without zeros |
 //! | 1 | zero |
-//! | 1 | kind: `d` document, `s` entry of a series |
-//! | … | of a document: its key as it is |
+//! | 1 | kind: `d` document, `n` what is known of a series, `s` entry of a series |
+//! | … | of a document: its key as it is; of what is known of a series: the series' key as it is |
 //! | … | of an entry: the series' key with each zero as 0 255, then 0 1, then time (8) and Lsn (8), big-endian |
 //!
 //! A key that starts with a zero belongs to the store itself.
@@ -22,6 +22,7 @@ use crate::position::Lsn;
 pub(crate) type Key = Arc<[u8]>;
 
 const DOCUMENT: u8 = b'd';
+const KNOWN: u8 = b'n';
 const SERIES: u8 = b's';
 
 /// Where the counts of all collections stand.
@@ -29,6 +30,9 @@ pub(crate) const TALLIES: &[u8] = b"\0tallies";
 
 /// The collection of the store itself: what was imported, and the like. No view lists it.
 pub(crate) const SYSTEM: &str = "$everlog";
+
+/// The collection of the chunks of bytes that are stored out of line.
+pub(crate) const CHUNKS: &str = "$bytes";
 
 /// Whether a collection is one of a user: names that start with a dollar are the store's own.
 pub(crate) fn is_users(collection: &str) -> bool {
@@ -69,6 +73,23 @@ pub(crate) fn all_of(collection: &str) -> Vec<u8> {
     [collection.as_bytes(), &[0]].concat()
 }
 
+/// Where the count of a series stands.
+pub(crate) fn known(collection: &str, key: &str) -> Key {
+    let mut bytes = under(collection, KNOWN);
+    bytes.extend_from_slice(key.as_bytes());
+    bytes.into()
+}
+
+/// What the keys under which the counts of a collection's series stand start with.
+pub(crate) fn all_known(collection: &str) -> Vec<u8> {
+    under(collection, KNOWN)
+}
+
+/// What the keys of all entries of all series of a collection start with.
+pub(crate) fn all_series(collection: &str) -> Vec<u8> {
+    under(collection, SERIES)
+}
+
 /// What the keys of all entries of a series start with.
 pub(crate) fn series(collection: &str, key: &str) -> Vec<u8> {
     let mut bytes = under(collection, SERIES);
@@ -105,6 +126,12 @@ pub(crate) enum Named<'a> {
     Document { collection: &'a str, key: &'a str },
     /// An entry of a series.
     Entry { collection: &'a str, key: String, time: Timestamp, lsn: Lsn },
+}
+
+/// Whether a key is that of an entry of a series.
+pub(crate) fn is_entry(bytes: &[u8]) -> bool {
+    let zero = bytes.iter().position(|byte| *byte == 0);
+    zero.is_some_and(|zero| zero > 0 && bytes.get(zero + 1) == Some(&SERIES))
 }
 
 /// Reads a key; `None` if it is not one of a document or entry.

@@ -22,8 +22,17 @@ const RUNS_MAX: usize = 8;
 const RATIO: u64 = 2;
 
 /// Works with a maker, again if a snapshot to start from does not read back: it is only a short cut.
-pub(crate) fn with_maker<T>(journal: &Journal, mut work: impl FnMut(&mut Maker) -> Result<T>) -> Result<T> {
-    let mut maker = Maker::new(journal);
+pub(crate) fn with_maker<T>(journal: &Journal, work: impl FnMut(&mut Maker) -> Result<T>) -> Result<T> {
+    with_maker_without(journal, BTreeSet::new(), work)
+}
+
+/// The same, without the snapshots known to be bad.
+pub(crate) fn with_maker_without<T>(
+    journal: &Journal,
+    bad: BTreeSet<Position>,
+    mut work: impl FnMut(&mut Maker) -> Result<T>,
+) -> Result<T> {
+    let mut maker = Maker { bad, ..Maker::new(journal) };
     loop {
         match work(&mut maker) {
             Err(_) if maker.set_aside() => {}

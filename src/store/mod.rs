@@ -25,29 +25,38 @@
 //! # }
 //! ```
 
+mod back;
 mod base;
 #[cfg(feature = "cli")]
 mod beside;
+mod bounds;
+mod bytes;
 mod cache;
+mod collection;
+mod condition;
 mod diff;
 mod document;
-mod history;
-mod condition;
 mod feed;
 mod follow;
+#[cfg(feature = "sim")]
+pub(crate) mod fuzzing;
+mod fork;
+mod history;
 mod key;
 mod maker;
 mod once;
 mod op;
 mod options;
 mod order;
+mod page;
 mod path;
 mod replay;
 mod rollback;
-mod timeline;
+mod series;
 mod status;
 mod submit;
 mod subscription;
+mod timeline;
 mod transaction;
 mod undo;
 mod upkeep;
@@ -70,17 +79,21 @@ use crate::state::when::resolve;
 use crate::state::{Meta, TransactionError, When};
 use crate::store::order::Order;
 
+pub use bounds::{CollectionUsage, Usage};
+pub use collection::{Collection, CollectionHandle, Handle};
+pub use condition::Expected;
 pub use diff::{Diff, PathChange};
 pub use history::{Changed, History};
+pub use once::{ONCE_AGE, ONCE_KEYS_KEPT, ONCE_KEYS_MAX, Once};
 pub use options::StoreOptions;
+pub use page::{Listed, PAGE_MAX, PAGE_SIZE, Page};
 pub use path::{IntoPath, Path, SEGMENT_BYTES_MAX};
 pub use rollback::RollbackPreview;
-pub use timeline::{RestorePoint, Timeline, TimelinePage};
-pub use condition::Expected;
-pub use once::{ONCE_AGE, ONCE_KEYS_KEPT, ONCE_KEYS_MAX, Once};
+pub use series::{Series, SeriesEntry, SeriesView};
 pub use status::{Saving, StatusChanges};
 pub use submit::StoreTicket;
 pub use subscription::{Delivered, StoreSubscription, Touched};
+pub use timeline::{RestorePoint, Timeline, TimelinePage};
 pub use transaction::Tx;
 pub use undo::UndoScope;
 pub use value::{Array, DEPTH_MAX, Object, Value};
@@ -152,7 +165,7 @@ impl Store {
         loop {
             let horizon = journal.horizon();
             let attempt = resolve(journal, &when).and_then(|resolved| {
-                let version = replay::fold_to(journal, resolved.position.lsn)?;
+                let version = self.order.fold_to(resolved.position.lsn)?;
                 Ok(View::new(Arc::new(version), resolved.is_open))
             });
             match attempt {
@@ -315,6 +328,18 @@ impl Store {
     pub fn snapshot(&self) -> Result<Position> {
         self.order.outside()?;
         self.order.snapshot()
+    }
+
+    /// Reads everything that snapshots hold anew. Where something does not check, what was there is folded from the log and
+    /// from the snapshots that do, and a new snapshot takes the place of the bad ones. For when a read has said `Damaged`.
+    ///
+    /// # Errors
+    ///
+    /// `Damaged` if neither the log nor another snapshot has it: nothing is changed then, and everything else stays readable.
+    /// And as [`Store::snapshot`].
+    pub fn mend(&self) -> Result<Position> {
+        self.order.outside()?;
+        self.order.mend()
     }
 
     /// Lets history go that `retention` does not keep; what it keeps stays readable at every instant.

@@ -75,7 +75,7 @@ impl Store {
     ) -> Result<Once<T>> {
         let path = own_path("key:", key)?;
         let ((answer, earlier), now) = self.transaction(|tx| {
-            if let Some(document) = tx.draft.version().document(&path)? {
+            if let Some(document) = tx.version().document(&path)? {
                 let (answer, receipt) = recall(&document)?;
                 return Ok((answer.read()?, Some(receipt)));
             }
@@ -115,7 +115,7 @@ impl Tx<'_> {
 
     /// Forgets the oldest keys if there are too many or they are old: at most two, so that no transaction pays for all.
     fn forget_keys(&mut self) -> Result<()> {
-        let version = self.draft.version();
+        let version = self.version();
         let Some(all) = version.document(&keys())? else { return Ok(()) };
         let Some(all) = all.value.as_object() else { return Ok(()) };
         let mut gone = Vec::new();

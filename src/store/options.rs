@@ -1,7 +1,7 @@
 //! How a store is opened.
 
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -11,15 +11,17 @@ use crate::medium::{Disk, Medium, Presence};
 use crate::state::Codec;
 use crate::state::registry::{Found, Place};
 use crate::store::Store;
+use crate::store::collection::{Collection, Declared, Window};
 use crate::store::diff::Scope;
 use crate::store::op::OP_VERSION;
 use crate::store::order::Order;
-use crate::store::path::IntoPath;
+use crate::store::path::{IntoPath, Path};
 
 /// How a store is opened. All settings have defaults.
 #[derive(Clone, Debug, Default)]
 pub struct StoreOptions {
     journal: Options,
+    declared: Declared,
     /// What a rollback leaves alone.
     kept: Scope,
     /// What is wrong with these options; told at opening.
@@ -36,6 +38,50 @@ impl StoreOptions {
     #[must_use]
     pub fn journal(mut self, change: impl FnOnce(Options) -> Options) -> StoreOptions {
         self.journal = change(self.journal);
+        self
+    }
+
+    /// Declares a collection: its defaults and bounds. A later declaration of the same name takes the place of an earlier.
+    #[must_use]
+    pub fn collection(mut self, collection: Collection) -> StoreOptions {
+        self.declared.add(collection);
+        self
+    }
+
+    /// The most that the store may hold, as bytes of keys and values; 256 MiB by default. What would pass it is refused with
+    /// `Quota` before anything is written; what does not add is accepted.
+    #[must_use]
+    pub fn store_bytes_max(mut self, bytes: u64) -> StoreOptions {
+        self.declared.limits.store_bytes_max = bytes;
+        self
+    }
+
+    /// The largest value that may be set, appended or pushed at once, in bytes of its text; 8 MiB by default.
+    #[must_use]
+    pub fn value_bytes_max(mut self, bytes: u64) -> StoreOptions {
+        self.declared.limits.value_bytes_max = bytes;
+        self
+    }
+
+    /// How far back every instant stays readable when the store tidies itself; 7 days by default. History over
+    /// [`StoreOptions::history_bytes_max`] goes earlier.
+    #[must_use]
+    pub fn history(mut self, window: Duration) -> StoreOptions {
+        self.declared.limits.window = Window::Age(window);
+        self
+    }
+
+    /// All history stays readable.
+    #[must_use]
+    pub fn history_forever(mut self) -> StoreOptions {
+        self.declared.limits.window = Window::Forever;
+        self
+    }
+
+    /// The bytes of segments that history may take, unless it is kept forever; 1 GiB by default.
+    #[must_use]
+    pub fn history_bytes_max(mut self, bytes: u64) -> StoreOptions {
+        self.declared.limits.history_bytes_max = bytes;
         self
     }
 
@@ -86,12 +132,12 @@ impl StoreOptions {
     /// # Errors
     ///
     /// As [`Store::open`].
-    pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
+    pub fn open(self, path: impl AsRef<std::path::Path>) -> Result<Store> {
         let checked = self.checked()?;
         checked.open_checked(path.as_ref())
     }
 
-    fn open_checked(self, path: &Path) -> Result<Store> {
+    fn open_checked(self, path: &std::path::Path) -> Result<Store> {
         let presence = if self.journal.must_exist { Presence::MustExist } else { Presence::CreateMissing };
         let disk = Disk::open(path, presence)?;
         if self.journal.read_only {
@@ -101,9 +147,9 @@ impl StoreOptions {
         match place.look::<Order>()? {
             Found::Live(order) => Ok(Store::of(order)),
             Found::Free(vacancy) => {
-                let kept = self.kept.clone();
+                let (kept, declared) = (self.kept.clone(), self.declared.clone());
                 let journal = self.face().open_on(Arc::new(disk))?;
-                let order = Order::new(journal, Some(place.clone()), kept)?;
+                let order = Order::new(journal, Some(place.clone()), kept, declared)?;
                 vacancy.move_in(order.id, &order);
                 Ok(Store::of(order))
             }
@@ -117,13 +163,19 @@ impl StoreOptions {
     /// As [`Store::open`]; `Held` if this or another process has it open for writing.
     pub fn open_on(self, medium: Arc<dyn Medium>) -> Result<Store> {
         let checked = self.checked()?;
-        let kept = checked.kept.clone();
+        let (kept, declared) = (checked.kept.clone(), checked.declared.clone());
         let journal = checked.face().open_on(medium)?;
-        Ok(Store::of(Order::new(journal, None, kept)?))
+        Ok(Store::of(Order::new(journal, None, kept, declared)?))
     }
 
     fn checked(mut self) -> Result<StoreOptions> {
-        self.fault.take().map_or(Ok(self), Err)
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        self.declared.check()?;
+        let declared = self.declared.not_rolled_back().map(|name| Path::of_segments([name]));
+        self.kept = Scope::of(self.kept.paths().iter().cloned().chain(declared))?;
+        Ok(self)
     }
 
     /// The options with what the journal is to hold (J15).

@@ -7,7 +7,7 @@
 //! Locks are taken in the order pending, queue, and those of the journal last.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
@@ -18,12 +18,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal::commit::{Entered, Sitter};
 use crate::journal::group::NewRecord;
 use crate::journal::{Durability, Journal, Receipt, RecordKind};
-use crate::position::{Epoch, Position};
+use crate::position::{Epoch, Lsn, Position};
 use crate::state::commit::{Manner, TransactionError};
 use crate::state::inside::{self, Inside};
 use crate::state::registry::Place;
 use crate::state::{Meta, Stamp};
 use crate::store::base::Base;
+use crate::store::bounds::{Ages, Pace};
+use crate::store::collection::Declared;
 use crate::store::diff::Scope;
 use crate::store::feed::Feeds;
 use crate::store::follow::Follower;
@@ -42,6 +44,8 @@ pub(crate) struct Order {
     /// Held while a commit decides and takes its place.
     pending: Mutex<Pending>,
     pub(super) queue: Mutex<Queue>,
+    /// Somebody listens, or did once.
+    pub(super) listened: AtomicBool,
     published: ArcSwap<Version>,
     /// The end of the first commit in the queue, for readers that look without a lock; `u64::MAX` if there is none.
     first_waiting: AtomicU64,
@@ -64,6 +68,7 @@ struct Pending {
     sealed: u64,
     /// The journal has failed, and it was made from the published one for the last time.
     frozen: bool,
+    pace: Pace,
 }
 
 pub(super) struct Queue {
@@ -91,6 +96,9 @@ pub(crate) enum Decided<T> {
     Nothing(T, Receipt),
 }
 
+/// How a transaction came out.
+pub(crate) type Outcome<T, E> = Result<Decided<T>, TransactionError<E>>;
+
 /// What an answer stands on: it may leave when the record is durable and no number was taken back (J4).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standing {
@@ -109,16 +117,30 @@ impl Standing {
 
 impl Order {
     /// Folds the log of an opened journal.
-    pub(crate) fn new(journal: Journal, place: Option<Place>, kept: Scope) -> Result<Arc<Order>> {
+    pub(crate) fn new(
+        journal: Journal,
+        place: Option<Place>,
+        kept: Scope,
+        declared: Declared,
+    ) -> Result<Arc<Order>> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 32);
-        let version = replay::fold_to(&journal, journal.durable_lsn())?;
+        let mut version = replay::fold_to(&journal, journal.durable_lsn())?;
+        version.declared = Arc::new(declared.of_store(journal.identity().id));
+        let pace = Pace::new(&journal, version.position.lsn);
         let epoch = journal.writer_core().map_or(Epoch::ZERO, |core| core.sink().epoch());
         Ok(Arc::new_cyclic(|me| Order {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             journal,
             epoch,
-            pending: Mutex::new(Pending { version: version.clone(), refusals: 0, sealed: 0, frozen: false }),
+            pending: Mutex::new(Pending {
+                version: version.clone(),
+                refusals: 0,
+                sealed: 0,
+                frozen: false,
+                pace,
+            }),
             queue: Mutex::new(Queue { waiting: VecDeque::new(), refusals: 0, feeds: Feeds::default() }),
+            listened: AtomicBool::new(false),
             published: ArcSwap::from_pointee(version),
             first_waiting: AtomicU64::new(u64::MAX),
             place,
@@ -148,6 +170,14 @@ impl Order {
             let _unheard = self.publish_with(queue);
         }
         self.published.load_full()
+    }
+
+    /// The version at a record of the past, which must be durable.
+    pub(crate) fn fold_to(&self, through: Lsn) -> Result<Version> {
+        let declared = Arc::clone(&self.published.load().declared);
+        let mut version = replay::fold_to(&self.journal, through)?;
+        version.declared = declared;
+        Ok(version)
     }
 
     /// The version that was published last. Who holds the queue knows that there is none after it.
@@ -187,7 +217,7 @@ impl Order {
         manner: &Manner,
         sitter: Sitter,
         body: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
-    ) -> Result<(Result<Decided<T>, TransactionError<E>>, Standing)> {
+    ) -> Result<(Outcome<T, E>, Standing)> {
         self.outside()?;
         let mut pending = self.lock_pending()?;
         self.journal.writer_core()?.accepting()?;
@@ -198,17 +228,27 @@ impl Order {
         let mut draft = Draft::new(&pending.version, start, reserved.time, manner.meta.clone());
         let decided = {
             let _inside = self.inside();
-            body(&mut Tx::within(&mut draft, self))
+            body(&mut Tx::new(&mut draft, self)).map_err(TransactionError::Refused)
         };
+        let decided = decided.and_then(|answer| {
+            self.bound(&mut pending, &mut draft).map_err(TransactionError::Journal)?;
+            Ok(answer)
+        });
         let outcome = match decided {
             Ok(answer) if draft.is_empty() => Ok(Decided::Nothing(answer, standing.receipt())),
             Ok(answer) => match self.enter(&mut pending, manner, sitter, draft, reserved) {
                 Ok(entered) => Ok(Decided::Entered(answer, entered)),
                 Err(error) => Err(TransactionError::Journal(error)),
             },
-            Err(refusal) => Err(TransactionError::Refused(refusal)),
+            Err(refusal) => Err(refusal),
         };
         Ok((outcome, standing))
+    }
+
+    /// Has a draft keep the bounds of collections and the limits of the store.
+    fn bound(&self, pending: &mut Pending, draft: &mut Draft) -> Result<()> {
+        let passed = pending.pace.pass(&self.journal, draft.version().position.lsn);
+        draft.bound(&Ages::new(&self.journal, passed))
     }
 
     /// Lets `body` decide as if it were a commit, and lets `look` look at what it would do. Nothing comes of it.
@@ -219,7 +259,7 @@ impl Order {
         look: impl FnOnce(&Draft) -> Result<L>,
     ) -> Result<(T, L), TransactionError<E>> {
         self.outside()?;
-        let pending = self.lock_pending()?;
+        let mut pending = self.lock_pending()?;
         self.journal.writer_core()?.accepting()?;
         let (last, time) = (pending.version.position, pending.version.time);
         let standing = Standing { last, time, refusals: pending.refusals };
@@ -228,12 +268,16 @@ impl Order {
         let mut draft = Draft::new(&pending.version, start, reserved.time, manner.meta.clone());
         let decided = {
             let _inside = self.inside();
-            body(&mut Tx::within(&mut draft, self))
+            body(&mut Tx::new(&mut draft, self)).map_err(TransactionError::Refused)
         };
+        let decided = decided.and_then(|answer| {
+            self.bound(&mut pending, &mut draft).map_err(TransactionError::Journal)?;
+            Ok(answer)
+        });
         drop(pending);
         let outcome = match decided {
             Ok(answer) => look(&draft).map(|seen| (answer, seen)).map_err(TransactionError::Journal),
-            Err(refusal) => Err(TransactionError::Refused(refusal)),
+            Err(refusal) => Err(refusal),
         };
         self.settle(standing)?;
         outcome
@@ -266,18 +310,18 @@ impl Order {
         let encoded = Encoded::of(&draft, manner)?;
         let records = encoded.records();
         self.journal.check_records(&records)?;
+        let durability = if draft.is_relaxed() { Durability::Buffered } else { manner.durability };
+        let refusals = pending.refusals;
         loop {
-            if let Some(entered) =
-                self.journal.enter_reserved(&records, manner.durability, sitter, &reserved)?
-            {
+            if let Some(entered) = self.journal.enter_reserved(&records, durability, sitter, &reserved)? {
                 let committed = draft.into_committed();
                 pending.version = (*committed.version).clone();
                 self.enqueue(committed);
                 return Ok(entered);
             }
-            // A pin came between: the same changes once more, at their new place.
-            self.refresh(pending)?;
-            reserved = self.reserve(pending.refusals)?;
+            // A pin came between: the same changes once more, at their new place. They were decided on what was pending; if
+            // numbers were taken back meanwhile that is void, and so are they.
+            reserved = self.reserve(refusals)?;
             draft = draft.moved(
                 &pending.version,
                 Position::new(self.epoch, reserved.first_lsn),
@@ -364,7 +408,11 @@ impl Order {
         self.ring();
         let me = self.me.clone();
         self.journal.snapshot_if_due(move |journal| match me.upgrade() {
-            Some(order) => order.snapshot(),
+            Some(order) => {
+                let position = order.snapshot()?;
+                order.tidy_if_due()?;
+                Ok(position)
+            }
             None => Ok(journal.position()),
         });
         Ok(())
@@ -471,19 +519,23 @@ pub(crate) struct Encoded {
     pin: Option<Vec<u8>>,
     changes: Vec<Vec<u8>>,
     meta: Option<Vec<u8>>,
+    /// It makes the state smaller.
+    is_relief: bool,
 }
 
 impl Encoded {
     pub(crate) fn of(draft: &Draft, manner: &Manner) -> Result<Encoded> {
         let changes = draft.ops().iter().map(|op| op.encode()).collect();
         let meta = manner.meta.as_ref().map(|meta| meta.encode()).transpose()?;
-        Ok(Encoded { pin: draft.pin()?, changes, meta })
+        Ok(Encoded { pin: draft.pin()?, changes, meta, is_relief: draft.is_relief() })
     }
 
     /// The records; the first one says what was said about the commit.
     pub(crate) fn records(&self) -> Vec<NewRecord<'_>> {
         let pin = self.pin.iter().map(|pin| NewRecord { kind: RecordKind::Pin, ..NewRecord::event(pin, 0) });
-        let changes = self.changes.iter().map(|payload| NewRecord::event(payload, OP_VERSION));
+        let is_relief = self.is_relief;
+        let change = |payload| NewRecord { is_relief, ..NewRecord::event(payload, OP_VERSION) };
+        let changes = self.changes.iter().map(|payload| change(payload));
         let mut meta = self.meta.as_deref();
         pin.chain(changes).map(|record| NewRecord { meta: meta.take(), ..record }).collect()
     }

@@ -90,6 +90,7 @@ impl RollbackPreview {
         let RollbackPreview { order, manner, from, target, scope, plan } = self;
         let committed = order.commit(&manner, |tx: &mut Tx<'_>| -> Result<()> {
             check_unmoved(&from, tx.version(), &plan.changes)?;
+            tx.draft.restore_from(Arc::clone(&target));
             perform(tx, plan.changes)?;
             if tx.effects().is_empty() {
                 return Ok(());
@@ -123,7 +124,13 @@ fn check_unmoved(seen: &Version, now: &Version, changes: &[PathChange]) -> Resul
 }
 
 /// Puts at each place what is to be there.
-pub(super) fn perform(tx: &mut Tx<'_>, changes: Vec<PathChange>) -> Result<()> {
+pub(super) fn perform(tx: &mut Tx<'_>, mut changes: Vec<PathChange>) -> Result<()> {
+    // Where a series was is a document, or the other way round: what is in the way goes first.
+    changes.sort_by_key(|change| match (change.entry, &change.new) {
+        (Some(_), None) => 0,
+        (None, _) => 1,
+        (Some(_), Some(_)) => 2,
+    });
     for PathChange { path, new, entry, .. } in changes {
         tx.apply(match (entry, new) {
             (Some((time, lsn)), value) => Op::Entry { path, time, lsn, value },
@@ -221,5 +228,59 @@ impl Store {
         let scope = Scope::default();
         let plan = plan(&from, &target, &scope, &order.kept)?;
         Ok(RollbackPreview { order, manner, from, target, scope, plan })
+    }
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::medium::Sim;
+    use crate::path;
+    use crate::store::key;
+
+    fn entries(store: &Store) -> Vec<(key::Key, Value)> {
+        let version = store.view();
+        let entries = version.version().range(&key::series("logs", "a"));
+        entries.map(|pair| pair.expect("reads")).map(|(key, entry)| (key, entry.value.clone())).collect()
+    }
+
+    fn push(tx: &mut Tx<'_>, micros: u64) -> Result<bool> {
+        let (path, time) = (path!("logs", "a"), Timestamp::from_micros(micros));
+        tx.apply(Op::Push { path, time, value: Value::from(micros) })
+    }
+
+    #[test]
+    fn entries_of_series_are_rolled_back_and_undone_and_stand_where_they_stood() {
+        let store = Store::options().open_on(Arc::new(Sim::new(1))).expect("opens");
+        let scope = store.undo_scope("a", ["logs"]).expect("a scope");
+        for micros in [5, 3, 5, 9] {
+            scope.transaction("push", |tx| push(tx, micros)).expect("pushes");
+        }
+        let (before, all) = (store.position(), entries(&store));
+        let cut =
+            Op::Cut { path: path!("logs", "a"), time: Timestamp::from_micros(9), lsn: crate::Lsn::ZERO };
+        store.transaction(|tx| Ok((tx.apply(cut)?, push(tx, 1)?))).expect("cuts");
+        let after = (store.position(), entries(&store));
+        assert_eq!((all.len(), after.1.len()), (4, 2));
+        let preview = store.rollback_to(before).expect("prepares");
+        assert_eq!(preview.changes().len(), 4);
+        preview.commit().expect("rolls back");
+        assert_eq!(entries(&store), all);
+        let told: Vec<_> = store.history(path!("logs", "a")).expect("reads").map(Result::unwrap).collect();
+        assert_eq!(told.len(), 4 + 4 + 4, "each entry that came or went");
+        store.rollback_to(after.0).expect("prepares").commit().expect("rolls back");
+        assert_eq!(entries(&store), after.1);
+        store.rollback_to(before).expect("prepares").commit().expect("rolls back");
+        for left in (0..4).rev() {
+            scope.undo().expect("undoes");
+            assert_eq!(entries(&store).len(), left);
+        }
+        for _ in 0..4 {
+            scope.redo().expect("does again");
+        }
+        assert_eq!(entries(&store), all);
     }
 }

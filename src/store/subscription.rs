@@ -153,7 +153,12 @@ impl Store {
     fn begin(&self, path: Path, position: Position) -> Result<StoreSubscription> {
         let journal = &self.order.journal;
         // Says so if the position cannot be followed.
-        journal.records_after(position)?;
+        journal.records_after(position).map_err(|error| match error.kind() {
+            ErrorKind::BeforeHorizon { .. } | ErrorKind::Diverged { .. } => {
+                error.advise("take a view of the store, and begin again with subscribe_at")
+            }
+            _ => error,
+        })?;
         let published = self.order.view();
         let version = match published.position == position {
             true => (*published).clone(),
@@ -188,7 +193,7 @@ impl StoreSubscription {
 
     /// The last transaction that was read, also if it was left out. To acknowledge it now and then keeps a subscription
     /// that rarely has anything from falling behind the horizon.
-    pub fn position(&self) -> Position {
+    pub fn reached(&self) -> Position {
         self.follower.version().position
     }
 
@@ -226,9 +231,8 @@ impl StoreSubscription {
     /// `Input` if nothing at or after `position` was given yet; `Conflict` if another of the same name has acknowledged
     /// meanwhile; and as [`Store::transaction`].
     pub fn ack(&mut self, position: Position) -> Result<()> {
-        let given = self.follower.version().position;
-        if position.lsn > given.lsn {
-            let what = format!("position {position} was not given yet; the last was {given}");
+        if position.lsn > self.reached().lsn {
+            let what = format!("position {position} was not given yet; the last was {}", self.reached());
             return Err(Error::new(ErrorKind::Input, what));
         }
         if position.lsn > self.acknowledged.lsn {

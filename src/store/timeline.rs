@@ -139,7 +139,8 @@ impl Timeline {
         let (first, mut last) = resolve_range(&self.journal, &self.range)?;
         if let Some(cursor) = cursor {
             // The last point of the page before, if it is still there.
-            let position = resolve(&self.journal, &When::position(read_cursor(&self.journal, cursor)?))?.position;
+            let position =
+                resolve(&self.journal, &When::position(read_cursor(&self.journal, cursor)?))?.position;
             last = last.min(position.lsn.before());
         }
         let size = size.clamp(1, PAGE_MAX);
@@ -180,7 +181,8 @@ impl Timeline {
                     let stamp = stamps.next(position, &view)?;
                     let point = open.get_or_insert_with(|| RestorePoint::at(position, view.time));
                     (point.position, point.meta) = (position, stamp.meta);
-                    let op = Op::decode(view.type_version, view.payload).map_err(|error| error.at_lsn(lsn))?;
+                    let op =
+                        Op::decode(view.type_version, view.payload).map_err(|error| error.at_lsn(lsn))?;
                     self.tell(point, op);
                     if view.end {
                         found.extend(open.take().filter(|point| point.changes > 0));

@@ -10,9 +10,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal::transaction::pin_payload;
 use crate::position::{Lsn, Position};
 use crate::state::Meta;
+use crate::store::key;
+use crate::store::bounds;
 use crate::store::op::Op;
 use crate::store::order::{Committed, Order, stamp_at};
 use crate::store::path::{IntoPath, Path};
+use crate::store::series::Keep;
 use crate::store::value::Value;
 use crate::store::version::{Effect, Version};
 use crate::store::view::Entry;
@@ -30,12 +33,54 @@ pub(crate) struct Draft {
     meta: Option<Arc<Meta>>,
     ops: Vec<Op>,
     effects: Vec<(Position, Effect)>,
+    /// What series are to be cut to, beside what is declared.
+    kept: Vec<(Path, Keep)>,
+    /// From which state values come back, so that bytes out of line come back with them.
+    source: Option<Arc<Version>>,
 }
 
 impl Draft {
     pub(crate) fn new(base: &Version, start: Position, time: Timestamp, meta: Option<Arc<Meta>>) -> Draft {
         let (version, base) = (base.clone(), base.clone());
-        Draft { base, version, start, time, pin: None, meta, ops: Vec::new(), effects: Vec::new() }
+        let (ops, effects, kept) = (Vec::new(), Vec::new(), Vec::new());
+        Draft { base, version, start, time, pin: None, meta, ops, effects, kept, source: None }
+    }
+
+    /// What the changes lead to so far, for what is only remembered and changes nothing.
+    pub(crate) fn version_mut(&mut self) -> &mut Version {
+        &mut self.version
+    }
+
+    /// Where the next record would stand.
+    pub(crate) fn next_position(&self) -> Position {
+        Position::new(self.start.epoch, self.start.lsn.plus(self.records() as u64))
+    }
+
+    /// Says from which state values come back, for rollbacks.
+    pub(crate) fn restore_from(&mut self, source: Arc<Version>) {
+        self.source = Some(source);
+    }
+
+    /// The state from which values come back, if there is one.
+    pub(crate) fn source(&self) -> Option<&Arc<Version>> {
+        self.source.as_ref()
+    }
+
+    /// What it did so far.
+    pub(crate) fn effects(&self) -> &[(Position, Effect)] {
+        &self.effects
+    }
+
+    /// Has a series cut to `keep` at the end.
+    pub(crate) fn keep_series(&mut self, path: &Path, keep: Keep) {
+        if !keep.is_everything() {
+            self.kept.push((path.clone(), keep));
+        }
+    }
+
+    /// What series are to be cut to, beside what is declared.
+    pub(crate) fn kept(&self) -> &[(Path, Keep)] {
+        &self.kept
     }
 
     /// The time that the commit gets.
@@ -84,7 +129,8 @@ impl Draft {
     }
 
     /// Takes in a change; tells whether it changes anything. After an error nothing has changed.
-    fn apply(&mut self, op: Op) -> Result<bool> {
+    pub(crate) fn apply(&mut self, op: Op) -> Result<bool> {
+        bounds::check_value(&self.version, &op)?;
         let stamp = stamp_at(self.start, self.records(), self.time, &self.meta);
         let effects = self.version.apply(&op, &stamp)?;
         if effects.is_empty() && !matches!(op, Op::Note { .. }) {
@@ -116,17 +162,12 @@ impl Draft {
 pub struct Tx<'a> {
     pub(super) draft: &'a mut Draft,
     /// Where conditions on what happened before look.
-    pub(super) order: Option<&'a Order>,
+    pub(super) order: &'a Order,
 }
 
 impl<'a> Tx<'a> {
-    pub(crate) fn new(draft: &'a mut Draft) -> Tx<'a> {
-        Tx { draft, order: None }
-    }
-
-    /// The hands of a transaction of a live store.
-    pub(crate) fn within(draft: &'a mut Draft, order: &'a Order) -> Tx<'a> {
-        Tx { draft, order: Some(order) }
+    pub(crate) fn new(draft: &'a mut Draft, order: &'a Order) -> Tx<'a> {
+        Tx { draft, order }
     }
 
     /// Takes in a change as it is to be logged; tells whether it changes anything.
@@ -146,7 +187,7 @@ impl<'a> Tx<'a> {
 
     /// The changes so far, each with the number of its record.
     pub(crate) fn numbered_ops(&self) -> impl Iterator<Item = (Lsn, &Op)> {
-        let first = self.draft.start.lsn;
+        let first = self.draft.start.lsn.plus(u64::from(self.draft.pin.is_some()));
         self.draft.ops.iter().enumerate().map(move |(place, op)| (first.plus(place as u64), op))
     }
 
@@ -165,7 +206,7 @@ impl<'a> Tx<'a> {
     ///
     /// As [`Tx::get`].
     pub fn get_value(&self, path: impl IntoPath) -> Result<Option<Value>> {
-        self.draft.version.value(&path.into_path()?)
+        self.draft.version.layered(&path.into_path()?)
     }
 
     /// The value at `path` with its revision, if there is one.
@@ -194,7 +235,8 @@ impl<'a> Tx<'a> {
     ///
     /// As [`Tx::set`].
     pub fn set_value(&mut self, path: impl IntoPath, value: Value) -> Result<bool> {
-        let path = path.into_path()?;
+        let path = of_users(path)?;
+        self.ground(&path, false)?;
         self.draft.apply(Op::Set { path, value })
     }
 
@@ -204,7 +246,8 @@ impl<'a> Tx<'a> {
     ///
     /// `Input` if `path` leads nowhere; `Damaged` if what is there cannot be read.
     pub fn remove(&mut self, path: impl IntoPath) -> Result<bool> {
-        let path = path.into_path()?;
+        let path = of_users(path)?;
+        self.ground(&path, false)?;
         self.draft.apply(Op::Remove { path })
     }
 
@@ -220,7 +263,8 @@ impl<'a> Tx<'a> {
         value: &T,
         keep_last: Option<u64>,
     ) -> Result<bool> {
-        let (path, value) = (path.into_path()?, Value::of(value)?);
+        let (path, value) = (of_users(path)?, Value::of(value)?);
+        self.ground(&path, true)?;
         self.draft.apply(Op::Append { path, value, keep_last })
     }
 
@@ -230,8 +274,8 @@ impl<'a> Tx<'a> {
     ///
     /// As [`Tx::set`]; `WrongType` if no integer is there; `Input` if the sum does not fit.
     pub fn increment(&mut self, path: impl IntoPath, by: i64) -> Result<i64> {
-        let path = path.into_path()?;
-        let sum = match self.draft.version.value(&path)? {
+        let path = of_users(path)?;
+        let sum = match self.draft.version.layered(&path)? {
             None => by,
             Some(value) => {
                 let number = value.as_i64().ok_or_else(|| {
@@ -246,7 +290,7 @@ impl<'a> Tx<'a> {
                 })?
             }
         };
-        self.draft.apply(Op::Set { path, value: Value::from(sum) })?;
+        self.set_value(path, Value::from(sum))?;
         Ok(sum)
     }
 
@@ -257,7 +301,7 @@ impl<'a> Tx<'a> {
     ///
     /// As [`Tx::set`].
     pub fn merge<T: Serialize + ?Sized>(&mut self, path: impl IntoPath, patch: &T) -> Result<bool> {
-        let (path, patch) = (path.into_path()?, Value::of(patch)?);
+        let (path, patch) = (of_users(path)?, Value::of(patch)?);
         let old = self.draft.version.value(&path)?;
         let new = old.as_ref().unwrap_or(&Value::Null).merged(&patch);
         self.change_to(&path, old, new)
@@ -274,8 +318,8 @@ impl<'a> Tx<'a> {
         path: impl IntoPath,
         change: impl FnOnce(&mut T),
     ) -> Result<bool> {
-        let path = path.into_path()?;
-        let stored = self.draft.version.value(&path)?;
+        let path = of_users(path)?;
+        let stored = self.draft.version.layered(&path)?;
         let mut state: T = stored.as_ref().map(Value::read).transpose()?.unwrap_or_default();
         let before = Value::of(&state)?;
         change(&mut state);
@@ -286,18 +330,31 @@ impl<'a> Tx<'a> {
     }
 
     /// Writes the difference between `old`, which is there, and `new`.
-    fn change_to(&mut self, path: &Path, old: Option<Value>, new: Value) -> Result<bool> {
+    pub(crate) fn change_to(&mut self, path: &Path, old: Option<Value>, new: Value) -> Result<bool> {
         let Some(old) = old else {
             return self.draft.apply(Op::Set { path: path.clone(), value: new });
         };
         let mut changed = false;
         for change in old.changes_to(&new) {
             let path = change.path.iter().fold(path.clone(), |path, segment| path.join(segment.as_str()));
-            changed |= self.draft.apply(match change.new {
-                Some(value) => Op::Set { path, value },
-                None => Op::Remove { path },
-            })?;
+            changed |= match change.new {
+                Some(value) => self.set_value(path, value)?,
+                None => self.remove(path)?,
+            };
         }
         Ok(changed)
     }
+}
+
+/// A path that may be written by others than the store itself.
+fn of_users(path: impl IntoPath) -> Result<Path> {
+    let path = path.into_path()?;
+    if !key::is_users(path.collection()) {
+        let what = format!(
+            "collection {:?} is the store's own: names with a dollar in front are",
+            path.collection()
+        );
+        return Err(Error::new(ErrorKind::Input, what).advise("use another name"));
+    }
+    Ok(path)
 }

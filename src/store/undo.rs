@@ -28,7 +28,7 @@ use crate::store::rollback::perform;
 use crate::store::timeline::{LABEL, UNDO, object};
 use crate::store::transaction::Tx;
 use crate::store::value::Value;
-use crate::store::version::Version;
+use crate::store::version::{Effect, Version};
 use crate::store::{Store, replay};
 
 /// How many groups can be undone unless another number is given, and the highest number.
@@ -280,16 +280,30 @@ impl UndoScope {
         let _turn = self.shared.turn.lock();
         let group = self.newest(way)?;
         let changes = self.changes(&group, way)?;
+        let source = self.source(&group, way)?;
         let committed = self.order.commit(&self.manner, |tx: &mut Tx<'_>| -> Result<()> {
             for change in &changes {
                 self.check_untouched(change, tx.version(), &group, way)?;
             }
+            source.into_iter().for_each(|source| tx.draft.restore_from(source));
             perform(tx, changes)?;
             tx.apply(self.note(&group.label, Some((way, group.last)))).map(drop)
         });
         let receipt = committed?.1;
         self.with_stacks(|stacks| stacks.turned(way, group.last));
         Ok(receipt)
+    }
+
+    /// The state that values come back from, if there are bytes out of line that may come back with them.
+    fn source(&self, group: &Group, way: Way) -> Result<Option<Arc<Version>>> {
+        if self.order.view().tally(key::CHUNKS).changed == Lsn::ZERO {
+            return Ok(None);
+        }
+        let lsn = match way {
+            Way::Undo => group.first.before(),
+            Way::Redo => group.last,
+        };
+        self.order.fold_to(lsn).map(Arc::new).map(Some)
     }
 
     /// What has to change to undo a group or do it again.
@@ -317,17 +331,21 @@ impl UndoScope {
         }
         let what =
             format!("cannot {} {:?}: others have changed {} since", way.word(), group.label, change.path);
-        Err(Error::new(ErrorKind::Conflict, what).advise("nothing was overwritten; look at what is there now"))
+        Err(Error::new(ErrorKind::Conflict, what)
+            .advise("nothing was overwritten; look at what is there now"))
     }
 
     fn check_inside(&self, tx: &Tx<'_>) -> Result<()> {
-        let outside = tx.effects().iter().find(|(_, effect)| !self.prefixes.covers(&effect.path));
-        outside.map_or(Ok(()), |(_, effect)| Err(self.outside(&effect.path)))
+        let mut users = tx.effects().iter().map(|(_, effect)| &effect.path);
+        // What the store notes for itself is not undone and need not lie inside.
+        let outside = users.find(|path| key::is_users(path.collection()) && !self.prefixes.covers(path));
+        outside.map_or(Ok(()), |path| Err(self.outside(path)))
     }
 
     fn outside(&self, path: &crate::store::Path) -> Error {
         let what = format!("{path} lies outside of the paths of the undo scope {:?}", self.name);
-        Error::new(ErrorKind::Input, what).advise("change it in a transaction of the store, or widen the scope")
+        Error::new(ErrorKind::Input, what)
+            .advise("change it in a transaction of the store, or widen the scope")
     }
 
     fn note(&self, label: &str, turned: Option<(Way, Lsn)>) -> Op {

@@ -1,13 +1,15 @@
 //! Snapshots of a live store: the overlay is sealed, the log folded beside the writers, memory compared with it, and the
 //! new runs put below all versions.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{Compacted, Retention};
 use crate::position::Position;
+use crate::snapshot::list;
 use crate::store::base::Base;
-use crate::store::maker::with_maker;
+use crate::store::maker::{with_maker, with_maker_without};
 use crate::store::order::Order;
 use crate::store::replay::{self, accepts};
 use crate::store::version::Version;
@@ -19,10 +21,33 @@ impl Order {
     /// Makes a snapshot at the durable end and lets what it has go from memory.
     pub(crate) fn snapshot(&self) -> Result<Position> {
         let _alone = self.upkeep.lock();
+        self.snapshot_without(&BTreeSet::new())
+    }
+
+    /// Reads every block of every snapshot anew. If one does not check, makes a new snapshot from the log and from those
+    /// that do, and goes on from it.
+    pub(crate) fn mend(&self) -> Result<Position> {
+        let _alone = self.upkeep.lock();
+        let medium = &**self.journal.medium();
+        let mut bad = BTreeSet::new();
+        for position in list::positions(medium)? {
+            let checked = list::read(medium, position).and_then(|found| list::verify(medium, &found));
+            match checked {
+                Err(error) if *error.kind() == ErrorKind::Damaged => drop(bad.insert(position)),
+                outcome => outcome?,
+            }
+        }
+        if bad.is_empty() {
+            return Ok(self.journal.position());
+        }
+        self.snapshot_without(&bad)
+    }
+
+    fn snapshot_without(&self, bad: &BTreeSet<Position>) -> Result<Position> {
         let journal = &self.journal;
         let (number, sealed) = self.seal()?;
         journal.writer_core()?.wait_durable(sealed.position.lsn)?;
-        let position = with_maker(journal, |maker| journal.make_snapshot(maker))?;
+        let position = with_maker_without(journal, bad.clone(), |maker| journal.make_snapshot(maker))?;
         let list = journal.base_at(position.lsn, &accepts)?.list;
         let Some(list) = list.filter(|list| list.position == position) else { return Ok(position) };
         let base = Arc::new(Base::open(journal, &list.runs)?);

@@ -15,8 +15,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::position::{Lsn, Position};
 use crate::snapshot::Run;
 use crate::state::Stamp;
-use crate::store::base::{Base, Keys, Merge, Newest, Walk};
-use crate::store::document::{Document, Slot};
+use crate::store::back::{MergeBack, NewestBack};
+use crate::store::base::{Base, Keys, Merge, Newest, Pair, Walk};
+use crate::store::bounds::{Recency, remember};
+use crate::store::collection::Declared;
+use crate::store::document::{Document, Head, Slot};
 use crate::store::key::{self, Key};
 use crate::store::op::Op;
 use crate::store::path::Path;
@@ -30,6 +33,8 @@ pub(crate) const DOCUMENT_BYTES_MAX: u64 = 15 * 1024 * 1024;
 pub(crate) struct Tally {
     /// Documents and entries of series.
     pub(crate) documents: u64,
+    /// Only the entries of series among them.
+    pub(crate) entries: u64,
     /// The bytes of their keys and values as text.
     pub(crate) bytes: u64,
     /// The sum over all of them (J10).
@@ -68,6 +73,10 @@ type Overlay = RedBlackTreeMapSync<Key, Slot>;
 pub(crate) struct Version {
     pub(crate) position: Position,
     pub(crate) time: Timestamp,
+    /// What was declared about the collections; the past has what is declared today.
+    pub(crate) declared: Arc<Declared>,
+    /// Of collections whose oldest documents go: remembered when first needed, then kept up.
+    pub(crate) recency: RedBlackTreeMapSync<Arc<str>, Recency>,
     overlay: Overlay,
     /// Sealed ones, newest first, each with its number.
     sealed: Vec<(u64, Overlay)>,
@@ -82,7 +91,7 @@ impl Version {
             Some(bytes) => read_tallies(&bytes)?,
             None => RedBlackTreeMapSync::default(),
         };
-        Ok(Version { position, time, overlay: Overlay::default(), sealed: Vec::new(), tallies, base })
+        Ok(Version { position, time, tallies, base, ..Version::default() })
     }
 
     /// What stands under `key`, if anything.
@@ -131,15 +140,45 @@ impl Version {
         prefix: &[u8],
         from: Vec<u8>,
     ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
-        let prefix = prefix.to_vec();
-        let walk = self.base.walk(&from);
-        let newer = Newest::of(self.overlays().map(|overlay| slots_from(overlay, from.clone())).collect());
-        Merge::new(newer, walk)
-            .take_while(move |pair| pair.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)))
-            .filter_map(|pair| match pair {
-                Ok((key, slot)) => slot.document().map(|document| Ok((key, document))),
-                Err(error) => Some(Err(error)),
-            })
+        self.span(from, key::after(prefix))
+    }
+
+    /// All documents and entries whose keys lie at or above `from` and below `below`, in order. What lies outside is not
+    /// read.
+    pub(crate) fn span(
+        &self,
+        from: Vec<u8>,
+        below: Option<Vec<u8>>,
+    ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
+        let bounds = Within::new(from, below);
+        let walk = bounds.clone().of(self.base.walk(&bounds.from));
+        let newer = Newest::of(self.overlays().map(|overlay| bounds.slots(overlay)).collect());
+        Merge::new(newer, walk, Slot::decode).filter_map(here(|slot: Slot| slot.document()))
+    }
+
+    /// The same from the last to the first.
+    pub(crate) fn span_back(
+        &self,
+        from: Vec<u8>,
+        below: Option<Vec<u8>>,
+    ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
+        let bounds = Within::new(from, below);
+        let walk = bounds.clone().of(self.base.walk_back(bounds.below.as_deref()));
+        let newer = NewestBack::of(self.overlays().map(|overlay| bounds.slots(overlay).rev()).collect());
+        MergeBack::new(newer, walk).filter_map(here(|slot: Slot| slot.document()))
+    }
+
+    /// What can be said of all documents whose keys start with `prefix`, from the key `from` on, without reading values.
+    pub(crate) fn heads(
+        &self,
+        prefix: &[u8],
+        from: Vec<u8>,
+    ) -> impl Iterator<Item = Result<(Key, Head)>> + '_ {
+        let bounds = Within::new(from, key::after(prefix));
+        let walk = bounds.clone().of(self.base.walk(&bounds.from));
+        let newer = Newest::of(self.overlays().map(|overlay| bounds.slots(overlay)).collect());
+        let newer = newer.map(|(key, slot)| (key, Head::of(&slot)));
+        Merge::new(newer, walk, Head::decode).filter_map(here(|head| head))
     }
 
     /// What a collection has.
@@ -198,7 +237,9 @@ impl Version {
     ) -> impl Iterator<Item = Result<Key>> + 'a {
         let prefix = prefix.to_vec();
         let overlays = self.overlays().chain(other.overlays());
-        let newer = Newest::of(overlays.map(|overlay| slots_from(overlay, prefix.clone())).collect());
+        let newer = Newest::of(
+            overlays.map(|overlay| Within::new(prefix.clone(), key::after(&prefix)).slots(overlay)).collect(),
+        );
         let runs: Vec<Run> =
             self.base.runs_beyond(&other.base).chain(other.base.runs_beyond(&self.base)).cloned().collect();
         let keys = Keys { newer: newer.peekable(), runs: Walk::over(&runs, &prefix).peekable() };
@@ -286,7 +327,7 @@ impl Version {
     fn clear(&mut self, path: &Path, stamp: &Stamp) -> Result<Vec<Effect>> {
         let prefix = key::documents(path.collection());
         let all: Vec<(Key, Arc<Document>)> = self.range(&prefix).collect::<Result<_>>()?;
-        let mut effects = Vec::with_capacity(all.len());
+        let mut effects = self.clear_series(path, stamp)?;
         for (bytes, document) in all {
             if let Some(key::Named::Document { key, .. }) = key::read(&bytes) {
                 effects.push(Effect::inside(path.join(key), Some(document.value.clone()), None));
@@ -294,52 +335,6 @@ impl Version {
             self.put(bytes, Some(&document), None, stamp);
         }
         Ok(effects)
-    }
-
-    fn push(&mut self, path: &Path, time: Timestamp, value: &Value, stamp: &Stamp) -> Result<Effect> {
-        let key = key::entry(path.collection(), path.key().unwrap_or_default(), time, stamp.position.lsn);
-        self.put(key, None, Some(Document::new(value.clone(), stamp)), stamp);
-        let entry = Some((time, stamp.position.lsn));
-        Ok(Effect { path: path.clone(), old: None, new: Some(value.clone()), entry })
-    }
-
-    fn cut(&mut self, path: &Path, time: Timestamp, lsn: Lsn, stamp: &Stamp) -> Result<Vec<Effect>> {
-        let (collection, name) = (path.collection(), path.key().unwrap_or_default());
-        let end = key::entry(collection, name, time, lsn);
-        let entries = self.range(&key::series(collection, name));
-        let due: Vec<(Key, Arc<Document>)> = entries
-            .take_while(|pair| pair.as_ref().map_or(true, |(key, _)| *key < end))
-            .collect::<Result<_>>()?;
-        let mut effects = Vec::with_capacity(due.len());
-        for (key, document) in due {
-            let entry = match key::read(&key) {
-                Some(key::Named::Entry { time, lsn, .. }) => Some((time, lsn)),
-                _ => None,
-            };
-            let old = Some(document.value.clone());
-            effects.push(Effect { path: path.clone(), old, new: None, entry });
-            self.put(key, Some(&document), None, stamp);
-        }
-        Ok(effects)
-    }
-
-    /// Puts an entry where it stood before, or takes it out.
-    fn place(
-        &mut self,
-        path: &Path,
-        (time, lsn): (Timestamp, Lsn),
-        new: Option<&Value>,
-        stamp: &Stamp,
-    ) -> Result<Option<Effect>> {
-        let key = key::entry(path.collection(), path.key().unwrap_or_default(), time, lsn);
-        let present = self.slot(&key)?;
-        let old = present.as_ref().map(|present| present.value.clone());
-        if old.as_ref() == new {
-            return Ok(None);
-        }
-        let document = new.map(|value| Document::new(value.clone(), stamp));
-        self.put(key, present.as_deref(), document, stamp);
-        Ok(Some(Effect { path: path.clone(), old, new: new.cloned(), entry: Some((time, lsn)) }))
     }
 
     /// Changes a document, or makes it.
@@ -357,6 +352,9 @@ impl Version {
                 Error::new(ErrorKind::Input, what).advise("name a document, or replace the collection")
             );
         };
+        if document.is_none() {
+            self.check_no_series(path)?;
+        }
         let mut value =
             document.map_or_else(|| Value::Object(Default::default()), |document| document.value.clone());
         change(&mut value).map_err(|fault| explain(path, fault))?;
@@ -370,34 +368,61 @@ impl Version {
         Ok(())
     }
 
+    /// Puts what belongs to no count under `key`.
+    pub(crate) fn put_uncounted(&mut self, key: Key, new: Option<Document>) {
+        self.overlay.insert_mut(key, new.map_or(Slot::Gone, |new| Slot::Here(Arc::new(new))));
+    }
+
     /// Puts `new` in the place of `old` and keeps the counts up.
-    fn put(&mut self, key: Key, old: Option<&Document>, new: Option<Document>, stamp: &Stamp) {
+    pub(crate) fn put(&mut self, key: Key, old: Option<&Document>, new: Option<Document>, stamp: &Stamp) {
         let zero = key.iter().position(|byte| *byte == 0).unwrap_or(key.len());
         let (name, within) = (&key[..zero], &key[zero..]);
         // OK because keys are made of texts: the collection's part is one.
         let name = std::str::from_utf8(name).unwrap_or_default();
         let known = self.tallies.get_key_value(name).map(|(name, tally)| (Arc::clone(name), *tally));
         let (name, mut tally) = known.unwrap_or_else(|| (name.into(), Tally::default()));
+        let entries = u64::from(key::is_entry(&key));
         if let Some(old) = old {
             let (bytes, sum) = weigh(within, old);
             tally.documents -= 1;
+            tally.entries -= entries;
             tally.bytes -= bytes;
             tally.sum = tally.sum.wrapping_sub(sum);
         }
         if let Some(new) = &new {
             let (bytes, sum) = weigh(within, new);
             tally.documents += 1;
+            tally.entries += entries;
             tally.bytes += bytes;
             tally.sum = tally.sum.wrapping_add(sum);
         }
         tally.changed = stamp.position.lsn;
+        if entries == 0
+            && let Some(recency) = self.recency.get_mut(&name)
+        {
+            if let Some(old) = old {
+                recency.remove_mut(&(old.revision.lsn, Arc::clone(&key)));
+            }
+            if let Some(new) = &new {
+                remember(recency, new.revision.lsn, &key, new.time);
+            }
+        }
         self.tallies.insert_mut(name, tally);
-        self.overlay.insert_mut(key, new.map_or(Slot::Gone, |new| Slot::Here(Arc::new(new))));
+        self.put_uncounted(key, new);
     }
 
     /// Whether there is anything that is not in the runs below.
     pub(crate) fn has_delta(&self) -> bool {
         !self.overlay.is_empty()
+    }
+
+    /// All that there is, as pairs of one run in order; the counts come first.
+    pub(crate) fn whole(&self) -> impl Iterator<Item = Result<(Key, Vec<u8>)>> + '_ {
+        let tallies = (Key::from(key::TALLIES), write_tallies(&self.tallies));
+        let all = self
+            .range_from(b"", vec![1])
+            .map(|pair| pair.map(|(key, document)| (key, Slot::Here(document).encode())));
+        std::iter::once(Ok(tallies)).chain(all)
     }
 
     /// All that is not in the runs below, of a version without sealed overlays, as pairs of a run in order; the counts come first.
@@ -408,21 +433,46 @@ impl Version {
     }
 }
 
-fn slots_from(overlay: &Overlay, from: Vec<u8>) -> impl Iterator<Item = (Key, Slot)> + '_ {
-    overlay.range(Above(from)).map(|(key, slot)| (Arc::clone(key), slot.clone()))
+/// All keys from one on and below another.
+#[derive(Clone)]
+struct Within {
+    from: Vec<u8>,
+    below: Option<Vec<u8>>,
 }
 
-/// All keys from one on.
-struct Above(Vec<u8>);
+impl Within {
+    fn new(from: Vec<u8>, below: Option<Vec<u8>>) -> Within {
+        // The tree does not take a range that ends before it starts.
+        let below = below.map(|below| below.max(from.clone()));
+        Within { from, below }
+    }
 
-impl RangeBounds<[u8]> for Above {
+    /// The slots of an overlay.
+    fn slots<'a>(&self, overlay: &'a Overlay) -> impl DoubleEndedIterator<Item = (Key, Slot)> + use<'a> {
+        overlay.range(self.clone()).map(|(key, slot)| (Arc::clone(key), slot.clone()))
+    }
+
+    /// The pairs of a walk, up to the first that lies outside.
+    fn of(self, walk: impl Iterator<Item = Result<Pair>>) -> impl Iterator<Item = Result<Pair>> {
+        walk.take_while(move |pair| {
+            pair.as_ref().map_or(true, |(key, _)| RangeBounds::<[u8]>::contains(&self, key.as_slice()))
+        })
+    }
+}
+
+impl RangeBounds<[u8]> for Within {
     fn start_bound(&self) -> Bound<&[u8]> {
-        Bound::Included(&self.0)
+        Bound::Included(&self.from)
     }
 
     fn end_bound(&self) -> Bound<&[u8]> {
-        Bound::Unbounded
+        self.below.as_deref().map_or(Bound::Unbounded, Bound::Excluded)
     }
+}
+
+/// Leaves out what is removed.
+fn here<S, T>(read: fn(S) -> Option<T>) -> impl FnMut(Result<(Key, S)>) -> Option<Result<(Key, T)>> {
+    move |pair| pair.map(|(key, found)| read(found).map(|found| (key, found))).transpose()
 }
 
 /// What a document counts for: bytes of key and value as text, and its part of the sum.
@@ -452,11 +502,15 @@ fn explain(path: &Path, fault: Fault) -> Error {
     }
 }
 
+/// Documents, entries among them, bytes, sum, and the last record.
+type TallyRecord = (u64, u64, u64, String, u64);
+
 fn write_tallies(tallies: &RedBlackTreeMapSync<Arc<str>, Tally>) -> Vec<u8> {
-    let record: BTreeMap<&str, (u64, u64, String, u64)> = tallies
+    let record: BTreeMap<&str, TallyRecord> = tallies
         .iter()
         .map(|(name, tally)| {
-            (&**name, (tally.documents, tally.bytes, format!("{:032x}", tally.sum), tally.changed.get()))
+            let sum = format!("{:032x}", tally.sum);
+            (&**name, (tally.documents, tally.entries, tally.bytes, sum, tally.changed.get()))
         })
         .collect();
     // OK because texts and numbers always have a JSON text, and a vector takes all of it.
@@ -465,13 +519,12 @@ fn write_tallies(tallies: &RedBlackTreeMapSync<Arc<str>, Tally>) -> Vec<u8> {
 
 fn read_tallies(bytes: &[u8]) -> Result<RedBlackTreeMapSync<Arc<str>, Tally>> {
     let damage = || Error::new(ErrorKind::Damaged, "counts of the collections in a snapshot do not check");
-    let record: BTreeMap<String, (u64, u64, String, u64)> =
-        serde_json::from_slice(bytes).map_err(|_| damage())?;
+    let record: BTreeMap<String, TallyRecord> = serde_json::from_slice(bytes).map_err(|_| damage())?;
     record
         .into_iter()
-        .map(|(name, (documents, bytes, sum, changed))| {
+        .map(|(name, (documents, entries, bytes, sum, changed))| {
             let sum = u128::from_str_radix(&sum, 16).map_err(|_| damage())?;
-            Ok((name.into(), Tally { documents, bytes, sum, changed: Lsn::new(changed) }))
+            Ok((name.into(), Tally { documents, entries, bytes, sum, changed: Lsn::new(changed) }))
         })
         .collect()
 }

@@ -61,10 +61,10 @@ impl View {
     ///
     /// As [`View::get`].
     pub fn get_value(&self, path: impl IntoPath) -> Result<Option<Value>> {
-        self.version.value(&path.into_path()?)
+        self.version.layered(&path.into_path()?)
     }
 
-    /// The value at `path` with where it comes from, if there is one.
+    /// The value at `path` with where it comes from, if it is stored: defaults come from nowhere and are left out.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl View {
     pub fn keys(&self, path: impl IntoPath) -> Result<Vec<String>> {
         let path = path.into_path()?;
         if path.key().is_some() {
-            let value = self.version.value(&path)?;
+            let value = self.version.layered(&path)?;
             let object = value.as_ref().and_then(Value::as_object);
             return Ok(object
                 .map(|object| object.iter().map(|(key, _)| key.to_owned()).collect())
@@ -102,12 +102,18 @@ impl View {
                 keys.push(key.to_owned());
             }
         }
+        if let Some(defaults) = self.version.declared.defaults(path.collection()) {
+            keys.extend(defaults.iter().map(|(key, _)| key.to_owned()));
+            keys.sort_unstable();
+            keys.dedup();
+        }
         Ok(keys)
     }
 
-    /// The names of all collections that have something, in order.
+    /// The names of all collections that have something, in order; not those of the store itself.
     pub fn collections(&self) -> Vec<String> {
-        let tallies = self.version.tallies().filter(|(_, tally)| tally.documents > 0);
+        let tallies =
+            self.version.tallies().filter(|(name, tally)| tally.documents > 0 && key::is_users(name));
         tallies.map(|(name, _)| name.to_owned()).collect()
     }
 

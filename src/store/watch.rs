@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::error::Result;
-use crate::position::Position;
+use crate::error::{Error, ErrorKind, Result};
+use crate::position::{Lsn, Position};
 use crate::store::Store;
 use crate::store::feed::{Ear, Found, Pipe, WAIT};
 use crate::store::key::{self, Named};
@@ -135,14 +135,16 @@ pub(crate) struct Place {
 /// inside another; of series each entry.
 pub(crate) fn changed_under(prefix: &Path, before: &Version, committed: &Committed) -> Result<Vec<Place>> {
     let after = &committed.version;
-    let mut entries = Vec::new();
+    let mut entries: BTreeMap<(Path, (Timestamp, Lsn)), Place> = BTreeMap::new();
     let mut touched: BTreeMap<Path, Position> = BTreeMap::new();
     for (position, effect) in &committed.effects {
         let position = *position;
-        if effect.in_series() {
+        if let Some(entry) = effect.entry {
             if key::is_users(effect.path.collection()) && prefix.is_prefix_of(&effect.path) {
                 let Effect { path, old, new, .. } = effect.clone();
-                entries.push(Place { path, old, new, position });
+                let first = || Place { path: path.clone(), old, new: None, position };
+                let place = entries.entry((path.clone(), entry)).or_insert_with(first);
+                (place.new, place.position) = (new, position);
             }
             continue;
         }
@@ -165,8 +167,8 @@ pub(crate) fn changed_under(prefix: &Path, before: &Version, committed: &Committ
         let (old, new) = (before.value(&path)?, after.value(&path)?);
         places.push(Place { path, old, new, position });
     }
+    places.extend(entries.into_values());
     places.retain(|place| place.old != place.new);
-    places.extend(entries);
     Ok(places)
 }
 
@@ -312,7 +314,7 @@ impl Watch {
         }
     }
 
-    fn fail(&mut self, error: crate::error::Error) -> Option<Result<WatchItem>> {
+    fn fail(&mut self, error: Error) -> Option<Result<WatchItem>> {
         self.ended = true;
         self.due.clear();
         Some(Err(error))
@@ -422,6 +424,10 @@ impl Store {
 
     fn watch_bounded(&self, prefix: Path, waiting_max: usize) -> Result<Watch> {
         self.order.outside()?;
+        if !prefix.segments().is_empty() && !key::is_users(prefix.collection()) {
+            let what = format!("{prefix} is of the store itself, and not to be watched");
+            return Err(Error::new(ErrorKind::Input, what));
+        }
         let backlog = Backlog {
             prefix: prefix.clone(),
             waiting: VecDeque::new(),

@@ -30,6 +30,16 @@ fn read_all(medium: &dyn Medium, info: &RunInfo, reading: Reading, pairs: &Pairs
     }
     assert!(iter.next().is_none(), "an iterator stays ended");
     assert!(failure.is_some() || expected.next().is_none(), "pairs were skipped");
+    let mut expected = pairs.iter().rev();
+    let mut is_whole = true;
+    for pair in run.rev_below(None) {
+        match pair {
+            Ok(pair) => assert_eq!(Some(&pair), expected.next()),
+            Err(_) => is_whole = false,
+        }
+    }
+    assert_eq!(is_whole, failure.is_none(), "going back finds what going forward finds");
+    assert!(!is_whole || expected.next().is_none(), "pairs were skipped going back");
     let verified = run.verify();
     assert_eq!(verified.is_err(), failure.is_some(), "verify finds what reading finds");
     failure.map_or(verified, Err)

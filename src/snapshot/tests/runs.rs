@@ -45,11 +45,33 @@ fn an_iterator_starts_at_any_key_there_or_not() {
 }
 
 #[test]
+fn an_iterator_goes_back_from_any_key_there_or_not() {
+    let (_, medium) = medium();
+    let pairs = some_pairs(300);
+    let info = write_run(&medium, 7, 200, &pairs);
+    let mut back = pairs.clone();
+    back.reverse();
+    for reading in BOTH {
+        let run = open(&medium, &info, reading);
+        assert_eq!(run.rev_below(None).collect::<Result<Pairs, _>>().expect("pairs"), back);
+        for number in 0..=601 {
+            let below = format!("k{number:05}").into_bytes();
+            let expected: Vec<_> = back.iter().filter(|(key, _)| *key < below).take(9).cloned().collect();
+            let found = run.rev_below(Some(&below)).take(9).collect::<Result<Pairs, _>>().expect("pairs");
+            assert_eq!(found, expected, "below {number}");
+        }
+        assert_eq!(run.rev_below(Some(b"")).count(), 0);
+        assert_eq!(run.rev_below(Some(b"z")).count(), 300);
+    }
+}
+
+#[test]
 fn an_empty_run_and_an_empty_key_are_fine() {
     let (_, medium) = medium();
     let info = write_run(&medium, 1, 64, &Vec::new());
     let run = open(&medium, &info, Reading::Mapped);
     assert_eq!((run.iter().count(), run.get(b"").expect("get")), (0, None));
+    assert_eq!(run.rev_below(None).count(), 0);
     run.verify().expect("verify");
 
     let info = write_run(&medium, 2, 64, &vec![(Vec::new(), Vec::new()), (vec![0], vec![1])]);

@@ -1,12 +1,12 @@
 //! `everlog set` and `remove`: one change of a store, durable before its position is printed.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::error::{Error, ErrorKind};
-use crate::store::{IntoPath, PathChange, Tx, Value, View};
+use crate::store::{IntoPath, Path, PathChange, Value, View};
 use crate::tool::outcome::{Outcome, Stop, Verdict};
 use crate::tool::render::{Form, Output};
 use crate::tool::store::open::{Missing, Said, absent, reading, writing};
@@ -53,17 +53,17 @@ pub(crate) fn set(args: &Set, form: Form) -> Outcome {
     let mut output = Output::new(form);
     let path = args.path.as_str().into_path()?;
     let value = value_of(args)?;
-    let body = |tx: &mut Tx<'_>| tx.set_value(&path, value);
     if args.dry_run {
         let view = match (reading(&args.dir), args.must_exist) {
             (Err(Stop::Failed(error)), false) if *error.kind() == ErrorKind::Missing => View::nothing(),
             (opened, _) => opened?.view(),
         };
-        return foresee(&mut output, &view, &args.path, body);
+        let after = view.rehearse_set(&path, value)?;
+        return foresee(&mut output, path, &view, &after);
     }
     let missing = if args.must_exist { Missing::Refuse } else { Missing::Create };
     let (changed, receipt) =
-        writing(&args.dir, missing, &args.said, |store| Ok(store.transaction(body)?))?;
+        writing(&args.dir, missing, &args.said, |store| Ok(store.transaction(|tx| tx.set_value(&path, value))?))?;
     committed(&mut output, &receipt, changed)?;
     Ok(Verdict::Well)
 }
@@ -75,7 +75,8 @@ pub(crate) fn remove(args: &Remove, form: Form) -> Outcome {
     let view = reading(&args.dir)?.view();
     if args.dry_run {
         is_there(&view, &args.path, &args.dir)?;
-        return foresee(&mut output, &view, &args.path, |tx| tx.remove(&path));
+        let after = view.rehearse_remove(&path)?;
+        return foresee(&mut output, path, &view, &after);
     }
     let (changed, receipt) =
         writing(&args.dir, Missing::Refuse, &args.said, |store| Ok(store.transaction(|tx| tx.remove(&path))?))?;
@@ -86,21 +87,15 @@ pub(crate) fn remove(args: &Remove, form: Form) -> Outcome {
     Ok(Verdict::Well)
 }
 
-fn is_there(view: &View, path: &str, dir: &Path) -> Outcome<()> {
+fn is_there(view: &View, path: &str, dir: &std::path::Path) -> Outcome<()> {
     if view.contains(path)? { Ok(()) } else { Err(absent(path, dir)) }
 }
 
 /// Says what a change would do.
-fn foresee(
-    output: &mut Output,
-    view: &View,
-    path: &str,
-    body: impl FnOnce(&mut Tx<'_>) -> crate::error::Result<bool>,
-) -> Outcome {
-    let after = view.rehearse(|tx| body(tx).map(drop))?;
-    let (old, new) = (view.get_value(path)?, after.get_value(path)?);
+fn foresee(output: &mut Output, path: Path, view: &View, after: &View) -> Outcome {
+    let (old, new) = (view.get_value(&path)?, after.get_value(&path)?);
     if old != new {
-        changes(output, &[PathChange { path: path.into_path()?, old, new, entry: None }])?;
+        changes(output, &[PathChange { path, old, new, entry: None }])?;
     }
     if !output.is_json() {
         output.line("nothing was changed: this is a dry run")?;

@@ -1,0 +1,152 @@
+//! A fork starts with the state of another store at a moment, is one of its own, and is there wholly or not at all.
+
+#![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
+
+use std::sync::Arc;
+
+use everlog::journal::{Background, Retention};
+use everlog::medium::Sim;
+use everlog::testing::{Crashes, Outcome};
+use everlog::{ErrorKind, Position, Store, When, path};
+
+fn open(sim: &Sim) -> everlog::Result<Store> {
+    options().open_on(Arc::new(sim.clone()))
+}
+
+fn options() -> everlog::store::StoreOptions {
+    let options = Store::options().background(Background::Inline);
+    options.journal(|journal| journal.segment_bytes(16 << 10, 16 << 10))
+}
+
+fn json(store: &Store) -> everlog::Result<String> {
+    Ok(store.get_value("notes")?.map_or("-".to_owned(), |value| value.to_string()))
+}
+
+/// A store with a snapshot, and the moment to fork from, which is not its last.
+fn source() -> (Store, Position, String) {
+    let store = open(&Sim::new(9)).expect("opens");
+    for number in 0..20 {
+        store.set(path!("notes", number, "n"), &number).expect("sets");
+    }
+    store.snapshot().expect("a snapshot");
+    store.remove("notes.3").expect("removes");
+    store.set("notes.4.n", &"changed").expect("sets");
+    let (position, state) = (store.position(), json(&store).expect("reads"));
+    store.set("notes.5.n", &"later").expect("sets");
+    (store, position, state)
+}
+
+#[test]
+fn a_fork_has_the_state_of_its_moment_and_goes_its_own_way() {
+    let (store, position, state) = source();
+    let sim = Sim::new(1);
+    let now = json(&store).unwrap();
+    assert_eq!(store.fork_on(position, Arc::new(sim.clone())).unwrap(), position);
+    let fork = open(&sim).unwrap();
+    assert!(fork.report().clean && !fork.report().created);
+    assert_eq!((json(&fork).unwrap(), fork.horizon(), fork.position()), (state.clone(), position, position));
+    let (old, new) = (store.at(position).unwrap(), fork.entry("notes.4").unwrap().unwrap());
+    assert_eq!(old.entry("notes.4").unwrap().unwrap(), new, "revision and time stay what they were");
+    fork.set("notes.1.n", &"fork").unwrap();
+    store.set("notes.1.n", &"store").unwrap();
+    let fork_now = json(&fork).unwrap();
+    assert!(fork_now.contains("fork") && !now.contains("fork"));
+    assert!(fork.set("notes.x", &1).unwrap().position > position, "numbered on");
+    fork.rollback_to(position).unwrap().commit().unwrap();
+    assert_eq!(json(&fork).unwrap(), state);
+    fork.snapshot().unwrap();
+    fork.compact(&Retention::forever().bytes(1)).unwrap();
+    fork.close().unwrap();
+    drop(fork);
+    let fork = open(&sim).unwrap();
+    assert_eq!(json(&fork).unwrap(), state);
+    let before = fork.at(Position::START).expect_err("its history begins with the fork");
+    assert!(matches!(before.kind(), ErrorKind::BeforeHorizon { .. }));
+    assert_eq!(fork.history("notes.1.n").unwrap().count(), 2, "its own changes only");
+    assert!(json(&store).unwrap().contains("store"), "the original has its own");
+}
+
+#[test]
+fn forks_of_the_beginning_of_now_and_of_a_fork_are_stores_too() {
+    let (store, ..) = source();
+    let (empty, now, again) = (Sim::new(1), Sim::new(2), Sim::new(3));
+    store.fork_on(Position::START, Arc::new(empty.clone())).unwrap();
+    assert_eq!(json(&open(&empty).unwrap()).unwrap(), "-");
+    store.fork_on(When::now(), Arc::new(now.clone())).unwrap();
+    let fork = open(&now).unwrap();
+    assert_eq!(json(&fork).unwrap(), json(&store).unwrap());
+    fork.fork_on(fork.position(), Arc::new(again.clone())).unwrap();
+    assert_eq!(json(&open(&again).unwrap()).unwrap(), json(&store).unwrap());
+}
+
+#[test]
+fn a_directory_with_anything_in_it_is_refused_and_left_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path().join("store")).unwrap();
+    let position = store.set("notes.a", &1).unwrap().position;
+    let other = Store::open(directory.path().join("other")).unwrap();
+    other.set("notes.a", &2).unwrap();
+    other.close().unwrap();
+    let foreign = directory.path().join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("letter.txt"), "dear").unwrap();
+    for (name, kind) in
+        [("store", ErrorKind::Conflict), ("other", ErrorKind::Conflict), ("foreign", ErrorKind::NotAJournal)]
+    {
+        let error = store.fork(position, directory.path().join(name)).expect_err(name);
+        assert_eq!(error.kind(), &kind, "{name}: {error}");
+    }
+    assert_eq!(std::fs::read_dir(&foreign).unwrap().count(), 1);
+    let other = Store::open(directory.path().join("other")).unwrap();
+    assert_eq!(other.get("notes.a").unwrap(), Some(2));
+    store.fork(position, directory.path().join("new/fork")).unwrap();
+    let fork = Store::open(directory.path().join("new/fork")).unwrap();
+    assert_eq!(fork.get("notes.a").unwrap(), Some(1));
+    assert!(store.fork("9:9".parse::<Position>().unwrap(), directory.path().join("none")).is_err());
+}
+
+/// J7, J16: whatever is left of a fork that was interrupted is no store, and the next fork succeeds; or it is all there.
+#[test]
+fn a_fork_cut_at_every_step_is_no_store_or_a_whole_one() {
+    #[derive(Default)]
+    struct Promised {
+        forked: bool,
+        used: bool,
+    }
+    let workload = |sim: &Sim, promised: &mut Promised| -> Outcome {
+        let (store, position, _) = source();
+        store.fork_on(position, Arc::new(sim.clone()))?;
+        promised.forked = true;
+        let fork = open(sim)?;
+        fork.set("notes.used", &1)?;
+        promised.used = true;
+        Ok(fork.close()?)
+    };
+    let check = |sim: &Sim, promised: &Promised| -> Outcome {
+        let (store, position, state) = source();
+        let opened = options().must_exist().open_on(Arc::new(sim.clone()));
+        let fork = match opened {
+            Err(error) if *error.kind() == ErrorKind::Missing && !promised.forked => {
+                store.fork_on(position, Arc::new(sim.clone()))?;
+                open(sim)?
+            }
+            opened => opened?,
+        };
+        if everlog::medium::Medium::names(sim)?.iter().any(|name| name == "forking") {
+            return Err("a store in use must not look like a fork in the making".into());
+        }
+        if json(&fork)? != state && !fork.contains("notes.used")? {
+            return Err("the fork has another state".into());
+        }
+        if fork.at(position)?.get_value("notes")?.map(|value| value.to_string()) != Some(state) {
+            return Err("the fork does not start with the state".into());
+        }
+        if promised.used && !fork.contains("notes.used")? {
+            return Err("what was acknowledged in the fork is missing".into());
+        }
+        Ok(fork.close()?)
+    };
+    let tally = Crashes::new(5).images(8).recoveries(3, 2).everywhere(workload, check);
+    assert!(tally.states > 300, "{tally:?}");
+}

@@ -1,0 +1,215 @@
+//! A subscription gives every transaction after a position that the store remembers, over restarts and crashes.
+
+#![cfg(feature = "sim")]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "this is a test")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use everlog::journal::{Background, Retention};
+use everlog::medium::Sim;
+use everlog::medium::sim::Crash;
+use everlog::store::{Delivered, StoreOptions, StoreSubscription};
+use everlog::{Durability, Error, ErrorKind, Meta, Position, Store, When, path};
+
+const NOW: Duration = Duration::ZERO;
+const SOON: Duration = Duration::from_secs(20);
+
+fn inline(sim: &Sim) -> Store {
+    let options = StoreOptions::new().background(Background::Inline);
+    let options = options.journal(|journal| journal.segment_bytes(16 << 10, 16 << 10));
+    options.open_on(Arc::new(sim.clone())).expect("opens")
+}
+
+fn next(feed: &mut StoreSubscription) -> Delivered {
+    feed.next_timeout(SOON).expect("one").expect("reads")
+}
+
+fn line(delivered: &Delivered) -> String {
+    let text =
+        |value: &Option<everlog::store::Value>| value.as_ref().map_or("-".to_owned(), |v| v.to_string());
+    let changes = delivered.changes.iter();
+    let lines: Vec<_> = changes
+        .map(|change| format!("{}: {} -> {}", change.path, text(&change.old), text(&change.new)))
+        .collect();
+    lines.join(", ")
+}
+
+fn kind<T: std::fmt::Debug>(outcome: Result<T, Error>) -> ErrorKind {
+    outcome.expect_err("refused").kind().clone()
+}
+
+/// T02, S13: told of changes, and again from where it was after a restart.
+#[test]
+fn what_was_not_acknowledged_comes_again_after_a_restart_and_what_was_does_not() {
+    let sim = Sim::new(1);
+    let store = inline(&sim);
+    store.set("notes.0", "before").unwrap();
+    let mut feed = store.subscribe("titles").unwrap();
+    assert!(feed.view().contains("notes.0").unwrap(), "the state that the first follows");
+    store.with_meta(Meta::new().actor("ada")).set("notes.1", "Milk").unwrap();
+    store.pin("nobody is told of", When::now(), "").unwrap();
+    store
+        .transaction(|tx| {
+            tx.set("notes.2", "Eggs")?;
+            tx.set("notes.2", "Bread")?;
+            tx.remove("notes.1")
+        })
+        .unwrap();
+    let first = next(&mut feed);
+    assert_eq!(line(&first), r#"notes.1: - -> "Milk""#);
+    assert_eq!(first.meta.as_ref().and_then(|meta| meta.actor.as_deref()), Some("ada"));
+    let second = next(&mut feed);
+    assert_eq!(line(&second), r#"notes.1: "Milk" -> -, notes.2: - -> "Bread""#);
+    assert_eq!(feed.view().keys("notes").unwrap(), ["0", "2"]);
+    feed.ack(first.position).unwrap();
+    assert!(
+        feed.next_timeout(NOW).is_none() && !feed.has_ended(),
+        "what the store keeps for itself is not told"
+    );
+    let store = inline(&sim.crash(Crash::LoseAll));
+    let mut feed = store.subscribe("titles").unwrap();
+    assert_eq!(feed.acknowledged(), first.position);
+    assert_eq!(next(&mut feed), second);
+    feed.ack(second.position).unwrap();
+    feed.ack(first.position).unwrap();
+    assert_eq!(feed.acknowledged(), second.position);
+    let ahead = Position { lsn: store.position().lsn.next(), ..store.position() };
+    assert_eq!(kind(feed.ack(ahead)), ErrorKind::Input);
+    assert!(store.unsubscribe("titles").unwrap() && !store.unsubscribe("titles").unwrap());
+    assert!(store.subscribe("titles").unwrap().next_timeout(NOW).is_none(), "a new one begins now");
+    let mut again = store.subscribe_at("titles", Position::START).unwrap();
+    assert_eq!(line(&next(&mut again)), r#"notes.0: - -> "before""#);
+}
+
+/// C07, C08, C11: what is made of the changes is neither left out nor made twice, whenever the power goes.
+#[test]
+fn effects_in_the_same_transaction_happen_exactly_once_whenever_the_power_goes() {
+    let workload = |sim: &Sim| -> everlog::Result<()> {
+        let store = StoreOptions::new().background(Background::Inline).open_on(Arc::new(sim.clone()))?;
+        let mut feed = store.subscribe_at("sum", Position::START)?.under("numbers")?;
+        for n in 0..4 {
+            store.set(path!("numbers", n), &(n + 1))?;
+            while let Some(delivered) = feed.next_timeout(NOW) {
+                let new = delivered?.changes.iter().filter_map(|change| change.new.as_ref()?.as_i64()).sum();
+                feed.transaction(|tx| tx.increment("totals.sum", new))?;
+            }
+        }
+        store.close()
+    };
+    let sim = Sim::new(2);
+    workload(&sim).expect("works");
+    let steps = sim.steps();
+    for step in (1..=steps).step_by(3) {
+        let sim = Sim::new(step);
+        sim.power_cut_at(step);
+        let _cut = workload(&sim);
+        for style in [Crash::LoseAll, Crash::KeepAll] {
+            let store = inline(&sim.crash(style));
+            let mut feed = store.subscribe("sum").unwrap().under("numbers").unwrap();
+            while let Some(delivered) = feed.next_timeout(NOW) {
+                let changes = delivered.unwrap().changes;
+                let new = changes.iter().filter_map(|change| change.new.as_ref()?.as_i64()).sum();
+                feed.transaction(|tx| tx.increment("totals.sum", new)).unwrap();
+            }
+            let all: i64 = (0..4).filter_map(|n| store.get::<i64>(path!("numbers", n)).unwrap()).sum();
+            let sum = store.get::<i64>("totals.sum").unwrap().unwrap_or(0);
+            assert_eq!(sum, all, "step {step}");
+        }
+    }
+}
+
+#[test]
+fn a_transaction_that_fails_leaves_the_position_and_a_second_of_the_name_gets_nothing() {
+    let store = inline(&Sim::new(3));
+    let mut feed = store.subscribe("one").unwrap();
+    assert_eq!(kind(feed.transaction(|_| Ok(()))), ErrorKind::Input);
+    store.set("a.b", &1).unwrap();
+    let mut rival = store.subscribe("one").unwrap();
+    next(&mut rival);
+    let delivered = next(&mut feed);
+    assert_eq!(kind(feed.transaction(|tx| tx.set("a.b.c", &1))), ErrorKind::WrongType);
+    feed.transaction(|tx| tx.set("copies.b", &1)).unwrap();
+    assert_eq!(feed.acknowledged(), delivered.position);
+    assert_eq!(kind(rival.transaction(|tx| tx.set("copies.c", &1))), ErrorKind::Conflict);
+    assert_eq!(kind(rival.ack(delivered.position)), ErrorKind::Conflict);
+    assert!(!store.contains("copies.c").unwrap());
+    assert_eq!(kind(store.transaction(|_| rival.next_timeout(NOW).expect("one"))), ErrorKind::Reentered);
+}
+
+#[test]
+fn a_blocked_reader_gets_what_many_threads_commit_and_ends_with_the_store() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = Store::open(directory.path().join("store")).expect("opens");
+    let feeds: Vec<_> = ["one", "two"]
+        .map(|name| {
+            let feed = store.subscribe(name).expect("subscribes").under("counters").expect("a path");
+            std::thread::spawn(move || {
+                let mut last = Position::START;
+                let mut count = 0;
+                for delivered in feed {
+                    let delivered = delivered.expect("reads");
+                    assert!(delivered.position > last, "in order");
+                    last = delivered.position;
+                    count += delivered.changes.len();
+                }
+                count
+            })
+        })
+        .into();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let store = &store;
+            scope.spawn(move || {
+                for n in 0..50 {
+                    store.increment(path!("counters", thread), 1).expect("commits");
+                    if n == 25 {
+                        store.snapshot().expect("snapshots");
+                    }
+                }
+            });
+        }
+    });
+    drop(store.submit(|tx| tx.set("counters.last", &1)).expect("enters"));
+    store.close().expect("closes");
+    for feed in feeds {
+        assert_eq!(feed.join().expect("no panic"), 201);
+    }
+}
+
+#[test]
+fn it_shows_nothing_that_is_not_durable() {
+    let store = inline(&Sim::new(4));
+    store.set("a.b", &0).unwrap();
+    let mut feed = store.subscribe("one").unwrap();
+    let ticket = store.with_durability(Durability::Buffered).submit(|tx| tx.set("a.b", &1)).unwrap();
+    assert!(feed.next_timeout(NOW).is_none());
+    store.wait(ticket.wait().unwrap().1.position).unwrap();
+    assert_eq!(line(&next(&mut feed)), "a.b: 0 -> 1");
+}
+
+#[test]
+fn a_position_that_was_compacted_away_or_cut_is_an_error_that_says_how_to_go_on() {
+    let sim = Sim::new(5);
+    let store = inline(&sim);
+    let common = store.set("a.b", &0).unwrap().position;
+    let lost = store.with_durability(Durability::Buffered).submit(|tx| tx.set("a.b", &1)).unwrap().position();
+    let store = inline(&sim.crash(Crash::LoseAll));
+    store.set("a.b", &2).unwrap();
+    let error = store.subscribe_at("one", lost).expect_err("cut");
+    assert_eq!(error.kind(), &ErrorKind::Diverged { common });
+    store.subscribe_at("one", common).unwrap();
+    for n in 0..400 {
+        store.set("a.b", &format!("{n:0100}")).unwrap();
+    }
+    let mut late = store.subscribe("one").unwrap();
+    store.compact(&Retention::forever().bytes(40_000)).unwrap();
+    assert!(store.horizon().lsn > common.lsn);
+    let error = late.next_timeout(NOW).expect("one").expect_err("compaction passed by");
+    assert!(matches!(error.kind(), ErrorKind::BeforeHorizon { .. }), "{error}");
+    let error = store.subscribe("one").expect_err("compacted away");
+    assert!(matches!(error.kind(), ErrorKind::BeforeHorizon { .. }));
+    assert!(error.next().is_some_and(|next| next.contains("subscribe_at")), "{error}");
+    store.subscribe_at("one", When::now()).unwrap();
+    assert!(store.subscribe("one").is_ok());
+}
