@@ -34,7 +34,7 @@ pub use state::{
     Subscription, TransactionError, When,
 };
 #[cfg(feature = "store")]
-pub use store::{Store, Tx, View};
+pub use store::{Store, Tx, View, app_dir};
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

@@ -162,3 +162,25 @@ fn a_path_that_names_no_document_is_refused_and_nothing_is_written() {
     }
     assert_eq!(store.position().lsn.get(), 0);
 }
+
+#[test]
+fn what_is_accepted_can_be_read_back_however_deep_and_whatever_its_keys() {
+    let (directory, store) = scratch();
+    let nested = |depth: usize| -> Value { ("[".repeat(depth) + &"]".repeat(depth)).parse().unwrap() };
+    store.set("a.deep", &nested(everlog::store::DEPTH_MAX)).unwrap();
+    store.set("a.half", &nested(400)).unwrap();
+    for (path, value) in [("a.half.0.0".to_owned(), 511), (format!("a.long{}", ".x".repeat(300)), 300)] {
+        let error = store.set(path.as_str(), &nested(value)).expect_err("too deep");
+        assert_eq!(error.kind(), &ErrorKind::Input);
+    }
+    assert!(store.append("a.list", &nested(everlog::store::DEPTH_MAX), None).is_err());
+    // The key under which serde_json hands numbers on among its own.
+    let key = "$serde_json::private::Number";
+    store.set(path!("a", "token", key), "not a number").unwrap();
+    let before = store.get_value("a").unwrap();
+    let store = reopen(&directory, store);
+    assert_eq!(store.get_value("a").unwrap(), before);
+    store.snapshot().unwrap();
+    let store = reopen(&directory, store);
+    assert_eq!(store.get_value("a").unwrap(), before);
+}

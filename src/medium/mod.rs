@@ -27,6 +27,8 @@ mod disk_unix;
 mod disk_windows;
 mod map;
 pub(crate) mod name;
+#[cfg(feature = "store")]
+pub(crate) mod outside;
 #[cfg(feature = "sim")]
 pub mod sim;
 

@@ -86,7 +86,7 @@ impl Slot {
     /// Reads the value of a pair.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Slot> {
         let Some((head, text)) = split(bytes)? else { return Ok(Slot::Gone) };
-        let value = Value::parse(text).map_err(|error| damage(error.what()))?;
+        let value = Value::parse_stored(text).map_err(|error| damage(error.what()))?;
         let Head { revision, time, actor, .. } = head;
         Ok(Slot::Here(Arc::new(Document { value, revision, time, actor })))
     }

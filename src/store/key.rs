@@ -49,6 +49,17 @@ pub(crate) fn check_collection(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Refuses what cannot name a collection of a user.
+pub(crate) fn check_users(name: &str) -> Result<()> {
+    if !is_users(name) {
+        let what = format!("collection {name:?} would be the store's own");
+        return Err(
+            Error::new(ErrorKind::Input, what).advise("choose a name that does not start with a dollar")
+        );
+    }
+    check_collection(name)
+}
+
 fn under(collection: &str, kind: u8) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(collection.len() + 34);
     bytes.extend_from_slice(collection.as_bytes());

@@ -26,6 +26,7 @@
 //! ```
 
 mod back;
+mod app_dir;
 mod base;
 #[cfg(feature = "cli")]
 mod beside;
@@ -42,8 +43,12 @@ mod follow;
 pub(crate) mod fuzzing;
 mod fork;
 mod history;
+mod export;
+mod import;
 mod key;
 mod maker;
+mod mirror;
+mod mirror_file;
 mod once;
 mod op;
 mod options;
@@ -81,9 +86,13 @@ use crate::store::order::Order;
 
 pub use bounds::{CollectionUsage, Usage};
 pub use collection::{Collection, CollectionHandle, Handle};
+pub use app_dir::app_dir;
 pub use condition::Expected;
 pub use diff::{Diff, PathChange};
+pub use export::{Exported, Form};
 pub use history::{Changed, History};
+pub use import::{Format, Import, ImportReport, Imported, Problem, Source, Told};
+pub use mirror::{Mirror, MirrorImport, MirrorStatus};
 pub use once::{ONCE_AGE, ONCE_KEYS_KEPT, ONCE_KEYS_MAX, Once};
 pub use options::StoreOptions;
 pub use page::{Listed, PAGE_MAX, PAGE_SIZE, Page};

@@ -75,7 +75,7 @@ impl Op {
                 Error::new(ErrorKind::NewerFormat, what).advise("use the newer program; nothing was changed")
             );
         }
-        let value = Value::parse(payload).map_err(|error| {
+        let value = Value::parse_stored(payload).map_err(|error| {
             Error::new(ErrorKind::Damaged, format!("record of a store: {}", error.what()))
         })?;
         let op = value.as_array().and_then(read);

@@ -180,6 +180,15 @@ impl Order {
         Ok(version)
     }
 
+    /// The version of everything that is durable by now. Waits for a commit that is being decided.
+    pub(crate) fn settled_view(&self) -> Result<Arc<Version>> {
+        self.outside()?;
+        // Whoever holds this may have a place in the journal, and none in the queue yet.
+        drop(self.pending.lock());
+        self.publish()?;
+        Ok(self.published.load_full())
+    }
+
     /// The version that was published last. Who holds the queue knows that there is none after it.
     pub(super) fn view_unlagged(&self) -> Arc<Version> {
         self.published.load_full()

@@ -9,6 +9,7 @@ mod edit;
 mod object;
 mod parse;
 mod sum;
+pub(crate) mod text;
 
 use std::fmt;
 use std::sync::Arc;

@@ -23,7 +23,7 @@ use crate::store::document::{Document, Head, Slot};
 use crate::store::key::{self, Key};
 use crate::store::op::Op;
 use crate::store::path::Path;
-use crate::store::value::{Array, Fault, Object, Value, keyed_sum};
+use crate::store::value::{Array, DEPTH_MAX, Fault, Object, Value, keyed_sum};
 
 /// The largest document, in bytes of its text.
 pub(crate) const DOCUMENT_BYTES_MAX: u64 = 15 * 1024 * 1024;
@@ -278,6 +278,7 @@ impl Version {
             return Ok(None);
         }
         let old = old.cloned();
+        check_depth(path, new.depth())?;
         self.edit(path, document.as_deref(), stamp, |value| value.set_at(path.inner(), new.clone()))?;
         Ok(Some(Effect::inside(path.clone(), old, Some(new.clone()))))
     }
@@ -291,6 +292,7 @@ impl Version {
     ) -> Result<Option<Effect>> {
         let document = self.document(path)?;
         let old = document.as_ref().and_then(|document| document.value.at(path.inner())).cloned();
+        check_depth(path, 1 + element.depth())?;
         let mut list = match &old {
             None => Array::new(),
             Some(Value::Array(list)) => list.clone(),
@@ -479,6 +481,16 @@ fn here<S, T>(read: fn(S) -> Option<T>) -> impl FnMut(Result<(Key, S)>) -> Optio
 fn weigh(key: &[u8], document: &Document) -> (u64, u128) {
     let bytes = key.len() as u64 + document.value.bytes();
     (bytes, keyed_sum(key, &document.value))
+}
+
+/// Refuses to nest a document deeper than it could be read back.
+pub(crate) fn check_depth(path: &Path, value_depth: usize) -> Result<()> {
+    let depth = path.inner().len() + value_depth;
+    if depth > DEPTH_MAX {
+        let what = format!("document of {path} would be nested {depth} levels deep, more than {DEPTH_MAX}");
+        return Err(Error::new(ErrorKind::Input, what).advise("put inner parts into documents of their own"));
+    }
+    Ok(())
 }
 
 fn not_a(path: &Path, found: &Value, wanted: &str) -> Error {

@@ -13,7 +13,7 @@ use crate::store::key::{self, Key, Named};
 use crate::store::op::Op;
 use crate::store::path::Path;
 use crate::store::value::Value;
-use crate::store::version::{DOCUMENT_BYTES_MAX, Effect, Version};
+use crate::store::version::{check_depth, DOCUMENT_BYTES_MAX, Effect, Version};
 
 /// What is known of a series that has entries. In a run it stands as `[count, time, lsn]` under a key of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +131,7 @@ impl Version {
         stamp: &Stamp,
     ) -> Result<Effect> {
         check_path(path)?;
+        check_depth(path, value.depth())?;
         self.check_no_document(path)?;
         let bytes = value.bytes();
         if bytes > DOCUMENT_BYTES_MAX {

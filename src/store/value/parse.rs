@@ -1,4 +1,4 @@
-//! JSON text to a value: numbers exact, keys that come twice told, nesting bounded before it can exhaust the stack (J13).
+//! JSON text, and what other formats of serde hold, to a value: nothing is lost, nesting is bounded (J13).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::value::{Array, DEPTH_MAX, Object, Value};
+use crate::store::value::{Array, DEPTH_MAX, Object, Value, text};
 
 /// What serde_json calls the only key of a number when another crate has asked it for numbers of any precision.
 const NUMBER_TOKEN: &str = "$serde_json::private::Number";
@@ -19,20 +19,29 @@ impl Value {
     ///
     /// # Errors
     ///
-    /// `Input` if it is not JSON or nested deeper than [`DEPTH_MAX`]; names line and column. Of members with the same
-    /// key the last counts, as in JavaScript.
+    /// `Input` if it is not JSON, holds what no value can hold, or is nested deeper than [`DEPTH_MAX`]; names line and
+    /// column. Of members with the same key the last counts, as in JavaScript.
     pub fn parse(text: &[u8]) -> Result<Value> {
-        Value::parse_noting(text, &mut |_| {})
+        Value::parse_within(text, DEPTH_MAX)
     }
 
-    /// The same; tells each key that came twice in one object.
-    pub(crate) fn parse_noting(text: &[u8], twice: &mut dyn FnMut(&str)) -> Result<Value> {
-        let mut source = serde_json::Deserializer::from_slice(text);
-        // The seed counts for itself.
-        source.disable_recursion_limit();
-        let value =
-            Seed { depth: 0, twice }.deserialize(&mut source).and_then(|value| source.end().map(|()| value));
-        value.map_err(|error| Error::new(ErrorKind::Input, format!("text is not JSON: {error}")))
+    /// The same of what a store has written: around a value there may be the array that a record is.
+    pub(crate) fn parse_stored(text: &[u8]) -> Result<Value> {
+        Value::parse_within(text, DEPTH_MAX + 1)
+    }
+
+    fn parse_within(text: &[u8], depth_max: usize) -> Result<Value> {
+        let fault = |what: &str| Error::new(ErrorKind::Input, format!("text is not JSON: {what}"));
+        let (value, notes) = text::parse_value(text, depth_max).map_err(|error| {
+            fault(&format!("{} at line {} column {}", error.what, error.line, error.column))
+        })?;
+        if notes.surrogates + notes.bytes > 0 {
+            return Err(fault("a text in it has half of a surrogate pair, or is not UTF-8"));
+        }
+        if notes.overflows > 0 {
+            return Err(fault("a number in it is beyond all floats"));
+        }
+        Ok(value)
     }
 }
 
@@ -46,25 +55,25 @@ impl FromStr for Value {
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Value, D::Error> {
-        Seed { depth: 0, twice: &mut |_| {} }.deserialize(source)
+        Seed { depth: 0 }.deserialize(source)
     }
 }
 
-struct Seed<'a> {
+#[derive(Clone, Copy)]
+struct Seed {
     depth: usize,
-    twice: &'a mut dyn FnMut(&str),
 }
 
-impl Seed<'_> {
-    fn deeper<E: serde::de::Error>(&mut self) -> Result<Seed<'_>, E> {
+impl Seed {
+    fn deeper<E: serde::de::Error>(self) -> Result<Seed, E> {
         if self.depth == DEPTH_MAX {
             return Err(E::custom(format_args!("nested deeper than {DEPTH_MAX} levels")));
         }
-        Ok(Seed { depth: self.depth + 1, twice: self.twice })
+        Ok(Seed { depth: self.depth + 1 })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
+impl<'de> DeserializeSeed<'de> for Seed {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Value, D::Error> {
@@ -72,7 +81,7 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Seed<'_> {
+impl<'de> Visitor<'de> for Seed {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,7 +120,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Value::String(text.into()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
         let mut array = Array::new();
         while let Some(value) = elements.next_element_seed(self.deeper()?)? {
             array.push(value);
@@ -119,7 +128,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Value::Array(array))
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Object::new();
         while let Some(key) = members.next_key::<Cow<'_, str>>()? {
             if object.is_empty() && key == NUMBER_TOKEN {
@@ -127,9 +136,6 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 return exact(&text).ok_or_else(|| A::Error::custom("number is out of range"));
             }
             let value = members.next_value_seed(self.deeper()?)?;
-            if object.get(&key).is_some() {
-                (self.twice)(&key);
-            }
             object.insert(&key, value);
         }
         Ok(Value::Object(object))
