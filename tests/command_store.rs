@@ -80,7 +80,11 @@ fn what_is_set_is_read_back_listed_and_removed() {
     assert_eq!(well(&run_at(&directory, "keys", &[])), "notes\nsettings\n");
     assert_eq!(well(&run_at(&directory, "keys", &["notes"])), "a\nb.c\n");
     assert_eq!(told(&directory, "keys", &["notes.a"]), [json!({"key": "n"}), json!({"key": "title"})]);
-    assert_eq!(told(&directory, "set", &["notes.a.n", "-7"])[0]["changed"], false, "an equal value is no change");
+    assert_eq!(
+        told(&directory, "set", &["notes.a.n", "-7"])[0]["changed"],
+        false,
+        "an equal value is no change"
+    );
     well(&run_at(&directory, "remove", &["notes"]));
     assert_eq!(well(&run_at(&directory, "keys", &[])), "settings\n");
 }
@@ -171,7 +175,10 @@ fn every_moment_can_be_read_by_position_time_and_pin() {
     assert_eq!(serde_json::from_str::<Value>(&state).unwrap(), expected);
     assert_eq!(well(&run_at(&directory, "keys", &["--at", "2"])), "notes\n");
     let got = &told(&directory, "get", &["notes.a.title"])[0];
-    assert_eq!((&got["value"], &got["revision"], &got["actor"]), (&json!("Butter"), &json!("4:4"), &json!("bob")));
+    assert_eq!(
+        (&got["value"], &got["revision"], &got["actor"]),
+        (&json!("Butter"), &json!("4:4"), &json!("bob"))
+    );
     well(&run_at(&directory, "pin", &["before", "--remove"]));
     assert_eq!(code(&run_at(&directory, "state", &["--at", "pin:before"])), 4);
 }
@@ -260,7 +267,7 @@ fn a_held_store_is_read_and_watched_but_not_written() {
     let store = Store::open(&directory).unwrap();
     store.set("notes.a", "one").unwrap();
     let mut watch = everlog();
-    watch.arg("watch").arg(&directory).args(["notes", "--limit", "2", "--for", "30s", "--json"]);
+    watch.arg("watch").arg(&directory).args(["notes", "--limit", "3", "--for", "30s", "--json"]);
     let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     std::thread::sleep(std::time::Duration::from_millis(500));
@@ -268,14 +275,17 @@ fn a_held_store_is_read_and_watched_but_not_written() {
         store.set("other.x", value).unwrap();
         store.set("notes.a", value).unwrap();
     }
-    for expected in ["two", "three"] {
+    // What a writer wrote last is proven by what it writes next, so that the first was not seen when watching began.
+    for expected in ["one", "two", "three"] {
         let line: Value = serde_json::from_str(&lines.next().expect("a line").unwrap()).unwrap();
         assert_eq!((&line["path"], &line["new"]), (&json!("notes.a"), &json!(expected)), "{line}");
     }
     assert!(watch.wait().unwrap().success());
     let read = value(&directory, &["notes.a"]);
     assert!(["three", "four"].contains(&read.as_str().unwrap()), "what is proven is seen");
-    for (verb, rest) in [("set", &["notes.a", "5"][..]), ("remove", &["notes.a"]), ("rollback", &["1", "--yes"])] {
+    for (verb, rest) in
+        [("set", &["notes.a", "5"][..]), ("remove", &["notes.a"]), ("rollback", &["1", "--yes"])]
+    {
         let refused = run_at(&directory, verb, rest);
         assert_eq!(code(&refused), 5, "{verb}: {}", err(&refused));
         assert!(err(&refused).contains("everlog inspect"), "{}", err(&refused));
@@ -284,12 +294,88 @@ fn a_held_store_is_read_and_watched_but_not_written() {
 }
 
 #[test]
+fn a_file_is_imported_once_and_exported_as_it_was() {
+    let (home, directory) = place();
+    let file = home.path().join("config.json");
+    std::fs::write(&file, r#"{"theme": "dark", "posts": [{"id": 7, "text": "x"}]}"#).unwrap();
+    let file = file.to_str().unwrap();
+    let import = |rest: &[&str]| told(&directory, "import", &[&[file, "--as", "settings"], rest].concat());
+    let foreseen = import(&["--dry-run", "--split", "posts:id"]);
+    assert!(!directory.exists(), "a dry run creates nothing");
+    assert_eq!((&foreseen[0]["added"], &foreseen[0]["dry_run"]), (&json!(2), &json!(true)), "{foreseen:?}");
+    let done = &import(&["--split", "posts:id", "--actor", "ann"])[0];
+    assert_eq!((&done["documents"], &done["collections"]), (&json!(2), &json!(["posts", "settings"])));
+    assert_eq!(value(&directory, &["posts.7.text"]), "x");
+    assert_eq!(told(&directory, "get", &["settings.theme"])[0]["actor"], "ann");
+    let again = &import(&["--split", "posts:id"])[0];
+    assert!(again["already_imported"].is_string(), "{again}");
+    assert_eq!(
+        well(&run_at(&directory, "keys", &[])),
+        "posts\nsettings\n",
+        "what is the store's own is not listed"
+    );
+
+    well(&run_at(&directory, "set", &["settings.theme", "light", "--text"]));
+    let then = well(&run_at(&directory, "export", &["settings", "--at", done["position"].as_str().unwrap()]));
+    assert_eq!(serde_json::from_str::<Value>(&then).unwrap(), json!({"theme": "dark"}));
+    let lines = home.path().join("lines.jsonl");
+    well(&run_at(&directory, "export", &["--lines", "-o", lines.to_str().unwrap()]));
+    let other = home.path().join("other");
+    let text = std::fs::read(&lines).unwrap();
+    well(&piped(&other, "import", &["-", "--format", "lines"], &text));
+    let state = |directory: &Path| well(&run_at(directory, "state", &[]));
+    assert_eq!(state(&other), state(&directory));
+    let whole = well(&run_at(&directory, "export", &[]));
+    let (whole, state) =
+        (serde_json::from_str::<Value>(&whole), serde_json::from_str::<Value>(&state(&directory)));
+    assert_eq!(whole.unwrap(), state.unwrap());
+    assert_eq!(code(&run_at(&directory, "export", &["nothing"])), 4);
+    assert_eq!(code(&run_at(&directory, "import", &["missing.json"])), 3);
+    let cut = piped(&directory, "import", &["-", "--as", "cut", "--format", "json"], b"{\"a\": 1, \"b\": [");
+    assert_eq!(code(&cut), 2, "{}", err(&cut));
+}
+
+#[test]
+fn a_fork_is_a_store_of_its_own() {
+    let (home, directory) = store();
+    let out_there = home.path().join("fork");
+    let target = out_there.to_str().unwrap();
+    assert_eq!(code(&run_at(&directory, "fork", &["pin:none", target])), 4);
+    well(&run_at(&directory, "fork", &["2", target]));
+    assert_eq!(value(&out_there, &["notes.a.title"]), "Bread");
+    well(&run_at(&out_there, "set", &["notes.a.title", "1"]));
+    assert_eq!(value(&directory, &["notes.a.title"]), "Butter");
+    assert_eq!(code(&run_at(&directory, "fork", &["2", target])), 4, "there is a journal already");
+}
+
+#[test]
+fn series_are_listed_and_shown_entry_by_entry() {
+    let (_home, directory) = store();
+    let store = Store::open(&directory).unwrap();
+    let log = store.series::<String>("notes.log");
+    log.push(&"first".to_owned()).unwrap();
+    log.push(&"second".to_owned()).unwrap();
+    store.close().unwrap();
+    let entries = told(&directory, "get", &["notes.log"]);
+    assert_eq!(entries.iter().map(|entry| &entry["value"]).collect::<Vec<_>>(), ["first", "second"]);
+    assert!(told(&directory, "keys", &["notes"]).contains(&json!({"series": "log", "entries": 2})));
+    let state = run_at(&directory, "state", &[]);
+    well(&state);
+    assert!(err(&state).contains("2 entries") && err(&state).contains("export"), "{}", err(&state));
+    assert_eq!(told(&directory, "history", &["notes.log"]).len(), 2);
+}
+
+#[test]
 fn other_journals_say_what_to_use_instead() {
     let (_home, raw) = command_kit::journal(3);
     for (verb, rest) in [("state", &[][..]), ("get", &["a.b"]), ("set", &["a.b", "1"]), ("watch", &[])] {
         let refused = run_at(&raw, verb, rest);
         assert_eq!(code(&refused), 2, "{verb}");
-        assert!(err(&refused).contains("raw records") && err(&refused).contains("everlog log "), "{}", err(&refused));
+        assert!(
+            err(&refused).contains("raw records") && err(&refused).contains("everlog log "),
+            "{}",
+            err(&refused)
+        );
     }
     let (_home, directory) = store();
     let refused = command_kit::append(&directory, "line\n", &[]);

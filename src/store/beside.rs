@@ -28,7 +28,9 @@ impl View {
     pub(crate) fn count(&self) -> (u64, u64) {
         let tallies = self.version().tallies();
         let here = tallies.filter(|(name, tally)| key::is_users(name) && tally.documents > 0);
-        here.fold((0, 0), |(collections, documents), (_, tally)| (collections + 1, documents + tally.documents))
+        here.fold((0, 0), |(collections, documents), (_, tally)| {
+            (collections + 1, documents + tally.documents)
+        })
     }
 
     /// The state with one value more or another one. Nothing is written; what only a writer checks, such as declared

@@ -25,8 +25,8 @@
 //! # }
 //! ```
 
-mod back;
 mod app_dir;
+mod back;
 mod base;
 #[cfg(feature = "cli")]
 mod beside;
@@ -37,13 +37,13 @@ mod collection;
 mod condition;
 mod diff;
 mod document;
+mod export;
 mod feed;
 mod follow;
+mod fork;
 #[cfg(feature = "sim")]
 pub(crate) mod fuzzing;
-mod fork;
 mod history;
-mod export;
 mod import;
 mod key;
 mod maker;
@@ -84,9 +84,9 @@ use crate::state::when::resolve;
 use crate::state::{Meta, TransactionError, When};
 use crate::store::order::Order;
 
+pub use app_dir::app_dir;
 pub use bounds::{CollectionUsage, Usage};
 pub use collection::{Collection, CollectionHandle, Handle};
-pub use app_dir::app_dir;
 pub use condition::Expected;
 pub use diff::{Diff, PathChange};
 pub use export::{Exported, Form};

@@ -15,10 +15,10 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Look (changes nothing)", &["inspect", "verify", "log", "stats"]),
     (
         "Look into a store of JSON documents",
-        &["get", "keys", "state", "history", "diff", "timeline", "watch"],
+        &["get", "keys", "state", "history", "diff", "timeline", "watch", "export"],
     ),
     ("Fix", &["recover", "salvage", "rollback", "undo"]),
-    ("Change", &["append", "set", "remove", "pin"]),
+    ("Change", &["append", "set", "remove", "import", "fork", "pin"]),
     ("Operate", &["snapshot", "compact", "demo"]),
     ("Other", &["completions", "man"]),
 ];

@@ -100,9 +100,7 @@ fn kept_here(dir: &Path, verb: &str) -> Outcome<Kept> {
 pub(crate) fn snapshot(args: &Snapshot, form: Form) -> Outcome {
     let mut output = Output::new(form);
     let position = match kept_here(&args.dir, "snapshot")? {
-        Kept::Store => {
-            writing(&args.dir, Missing::Refuse, &Said::default(), |store| Ok(store.snapshot()?))?
-        }
+        Kept::Store => writing(&args.dir, Missing::Refuse, &Said::default(), |store| Ok(store.snapshot()?))?,
         Kept::Records => {
             let journal = open_for_writing(&args.dir)?;
             closing(&journal, || Ok(journal.snapshot()?))?
@@ -140,7 +138,8 @@ pub(crate) fn compact(args: &Compact, form: Form) -> Outcome {
         retention = retention.bytes(bytes);
     }
     let kept = kept_here(&args.dir, "compact")?;
-    let compacted = if args.dry_run { foresee(&args.dir, &retention)? } else { let_go(args, &kept, &retention)? };
+    let compacted =
+        if args.dry_run { foresee(&args.dir, &retention)? } else { let_go(args, &kept, &retention)? };
     if output.is_json() {
         output.json(&compacted)?;
     } else {

@@ -13,7 +13,7 @@ use crate::store::key::{self, Key, Named};
 use crate::store::op::Op;
 use crate::store::path::Path;
 use crate::store::value::Value;
-use crate::store::version::{check_depth, DOCUMENT_BYTES_MAX, Effect, Version};
+use crate::store::version::{DOCUMENT_BYTES_MAX, Effect, Version, check_depth};
 
 /// What is known of a series that has entries. In a run it stands as `[count, time, lsn]` under a key of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

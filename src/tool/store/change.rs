@@ -62,8 +62,9 @@ pub(crate) fn set(args: &Set, form: Form) -> Outcome {
         return foresee(&mut output, path, &view, &after);
     }
     let missing = if args.must_exist { Missing::Refuse } else { Missing::Create };
-    let (changed, receipt) =
-        writing(&args.dir, missing, &args.said, |store| Ok(store.transaction(|tx| tx.set_value(&path, value))?))?;
+    let (changed, receipt) = writing(&args.dir, missing, &args.said, |store| {
+        Ok(store.transaction(|tx| tx.set_value(&path, value))?)
+    })?;
     committed(&mut output, &receipt, changed)?;
     Ok(Verdict::Well)
 }
@@ -78,8 +79,9 @@ pub(crate) fn remove(args: &Remove, form: Form) -> Outcome {
         let after = view.rehearse_remove(&path)?;
         return foresee(&mut output, path, &view, &after);
     }
-    let (changed, receipt) =
-        writing(&args.dir, Missing::Refuse, &args.said, |store| Ok(store.transaction(|tx| tx.remove(&path))?))?;
+    let (changed, receipt) = writing(&args.dir, Missing::Refuse, &args.said, |store| {
+        Ok(store.transaction(|tx| tx.remove(&path))?)
+    })?;
     if !changed {
         return Err(absent(&args.path, &args.dir));
     }

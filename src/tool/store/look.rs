@@ -5,13 +5,13 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::ser::{Error as _, SerializeMap, Serializer};
 use serde::Serialize;
+use serde::ser::{Error as _, SerializeMap, Serializer};
 
 use crate::error::Error;
 use crate::store::{IntoPath, Path, Value, View};
-use crate::tool::outcome::{Outcome, Stop};
-use crate::tool::render::{Form, Output, clean};
+use crate::tool::outcome::{Outcome, Stop, command};
+use crate::tool::render::{Form, Output, clean, plural};
 use crate::tool::store::open::{absent, finish, reading, view_at};
 use crate::tool::when::When;
 
@@ -74,7 +74,13 @@ pub(crate) fn get(args: &Get, form: Form) -> Outcome {
     let store = reading(&args.dir)?;
     let view = view_at(&store, args.at.as_ref())?;
     let path = args.path.as_str().into_path()?;
-    let value = view.get_value(&path)?.ok_or_else(|| absent(&args.path, &args.dir))?;
+    let Some(value) = view.get_value(&path)? else {
+        if !has_series(&view, &path)? {
+            return Err(absent(&args.path, &args.dir));
+        }
+        series(&mut output, &view, &path)?;
+        return finish(&store, &args.dir, &mut output);
+    };
     if output.is_json() {
         let entry = if path.key().is_some() { view.entry(&path)? } else { None };
         output.json(&Got {
@@ -96,28 +102,58 @@ pub(crate) fn get(args: &Get, form: Form) -> Outcome {
     finish(&store, &args.dir, &mut output)
 }
 
+fn has_series(view: &View, path: &Path) -> Outcome<bool> {
+    if path.segments().len() != 2 {
+        return Ok(false);
+    }
+    Ok(!view.series::<Value>(path)?.is_empty()?)
+}
+
+/// The entries of a series, the earliest first.
+fn series(output: &mut Output, view: &View, path: &Path) -> Outcome<()> {
+    for entry in view.series::<Value>(path)?.range(..)? {
+        match output.is_json() {
+            true => output.json(&serde_json::json!({
+                "time": entry.time.to_string(),
+                "value": entry.value,
+                "revision": entry.revision.to_string(),
+                "actor": entry.actor.as_deref(),
+            }))?,
+            false => output.line(format!("{} {}", entry.time, clean(&entry.value.to_string())))?,
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn keys(args: &Keys, form: Form) -> Outcome {
     let mut output = Output::new(form);
     let store = reading(&args.dir)?;
     let view = view_at(&store, args.at.as_ref())?;
-    let keys = match &args.path {
-        None => view.collections(),
+    let path = args.path.as_deref().map(IntoPath::into_path).transpose()?;
+    let (keys, series) = match &path {
+        None => (view.collections(), Vec::new()),
         Some(path) => {
-            let path: Path = path.as_str().into_path()?;
             let is_there = match path.key() {
-                Some(_) => view.contains(&path)?,
+                Some(_) => view.contains(path)?,
                 None => view.collections().iter().any(|name| name == path.collection()),
             };
             if !is_there {
                 return Err(absent(&path.to_string(), &args.dir));
             }
-            view.keys(&path)?
+            let series = if path.key().is_none() { view.series_keys(path)? } else { Vec::new() };
+            (view.keys(path)?, series)
         }
     };
     for key in keys {
         match output.is_json() {
             true => output.json(&serde_json::json!({ "key": key }))?,
             false => output.line(clean(&key))?,
+        }
+    }
+    for (key, entries) in series {
+        match output.is_json() {
+            true => output.json(&serde_json::json!({ "series": key, "entries": entries }))?,
+            false => output.line(format!("{} (series, {entries})", clean(&key)))?,
         }
     }
     finish(&store, &args.dir, &mut output)
@@ -127,17 +163,41 @@ pub(crate) fn state(args: &State, form: Form) -> Outcome {
     let mut output = Output::new(form);
     let store = reading(&args.dir)?;
     let view = view_at(&store, args.at.as_ref())?;
-    let whole = Whole { view: &view, fault: RefCell::new(None) };
-    let written = match args.pretty {
-        true => serde_json::to_writer_pretty(output.writer(), &whole),
-        false => serde_json::to_writer(output.writer(), &whole),
-    };
-    if let Some(fault) = whole.fault.take() {
-        return Err(fault.into());
-    }
-    written.map_err(|error| Stop::from(io::Error::from(error)))?;
+    write_state(&view, output.writer(), args.pretty)?;
     output.line("")?;
+    left_out(entries(&view)?, &args.dir);
     finish(&store, &args.dir, &mut output)
+}
+
+/// Writes a state as one object.
+pub(crate) fn write_state(view: &View, to: impl io::Write, pretty: bool) -> Outcome<()> {
+    let whole = Whole { view, fault: RefCell::new(None) };
+    let written = match pretty {
+        true => serde_json::to_writer_pretty(to, &whole),
+        false => serde_json::to_writer(to, &whole),
+    };
+    match whole.fault.take() {
+        Some(fault) => Err(fault.into()),
+        None => written.map_err(|error| Stop::from(io::Error::from(error))),
+    }
+}
+
+/// How many entries of series there are.
+pub(crate) fn entries(view: &View) -> Outcome<u64> {
+    let mut count = 0;
+    for name in view.collections() {
+        let series = view.series_keys(Path::of_segments([name]))?;
+        count += series.iter().map(|(_, entries)| entries).sum::<u64>();
+    }
+    Ok(count)
+}
+
+/// Says that entries of series have no place in an object of documents.
+pub(crate) fn left_out(entries: u64, dir: &std::path::Path) {
+    if entries > 0 {
+        let number = plural(entries, "entry").replace("entrys", "entries");
+        eprintln!("note: {number} of series left out; they are in {}", command("export", dir, "--lines"));
+    }
 }
 
 /// All collections of a state; one of them is in memory at a time.

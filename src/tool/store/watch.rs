@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Of the time, looking takes at most one part in so many.
 const PATIENCE: u32 = 10;
 
-/// Print what changes in a store, while others write it
+/// Print what changes in a store, while others write it; what a writer at work wrote last comes with its next commit
 #[derive(Debug, Args)]
 pub(crate) struct WatchVerb {
     /// The store's directory
