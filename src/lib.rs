@@ -40,3 +40,8 @@ pub use store::{Store, Tx, View, app_dir};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So are those of the guide.
+#[cfg(all(doctest, feature = "store"))]
+#[doc = include_str!("../docs/guide.md")]
+struct Guide;

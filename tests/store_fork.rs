@@ -2,6 +2,7 @@
 
 #![cfg(feature = "sim")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
+#![allow(clippy::disallowed_methods, reason = "files are prepared from outside")]
 
 use std::sync::Arc;
 

@@ -264,7 +264,8 @@ fn there_is_one_word_for_each_thing() {
     let banned = banned();
     assert!(banned.len() > 20, "the glossary has {} banned words", banned.len());
     let mut findings = Vec::new();
-    let exempt = ["docs/glossary.md", "tests/tidy.rs", "Cargo.toml"];
+    // SQLite's words are its own.
+    let exempt = ["docs/glossary.md", "tests/tidy.rs", "Cargo.toml", "benches/peers/src/sqlite.rs"];
     for path in texts().into_iter().filter(|path| !exempt.contains(&path.as_str())) {
         for (index, line) in read(&path).lines().enumerate() {
             let words = words(line);

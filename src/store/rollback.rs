@@ -231,7 +231,8 @@ impl Store {
     }
 }
 
-#[cfg(all(test, feature = "sim"))]
+#[cfg(test)]
+#[cfg(feature = "sim")]
 mod tests {
     use std::sync::Arc;
 

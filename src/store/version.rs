@@ -472,8 +472,11 @@ impl RangeBounds<[u8]> for Within {
     }
 }
 
+/// What stands under a key, read or not.
+type Found<T> = Result<(Key, T)>;
+
 /// Leaves out what is removed.
-fn here<S, T>(read: fn(S) -> Option<T>) -> impl FnMut(Result<(Key, S)>) -> Option<Result<(Key, T)>> {
+fn here<S, T>(read: fn(S) -> Option<T>) -> impl FnMut(Found<S>) -> Option<Found<T>> {
     move |pair| pair.map(|(key, found)| read(found).map(|found| (key, found))).transpose()
 }
 
