@@ -1,4 +1,5 @@
-//! The verbs of a store: they change, read, compare and return at any moment, and a no is told apart from a failure (H12).
+//! The verbs of a store: they change, read, compare and return at any moment, and a no is told apart from a failure.
+//! Rows T01, T27, H65, C26 and C27 of docs/requirements.md.
 
 #![cfg(feature = "cli")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by them, also in its helpers")]
@@ -378,8 +379,9 @@ fn other_journals_say_what_to_use_instead() {
         );
     }
     let (_home, directory) = store();
-    let refused = command_kit::append(&directory, "line\n", &[]);
+    let refused = run_at(&directory, "append", &[]);
     assert_eq!(code(&refused), 2);
+    assert!(err(&refused).contains("everlog set "), "{}", err(&refused));
 }
 
 #[test]
