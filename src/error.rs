@@ -86,6 +86,11 @@ pub enum ErrorKind {
     Absent,
     /// What the caller passed makes no sense; the message says why.
     Input,
+    /// Documents would break the schema of their collection. Nothing was written.
+    Invalid {
+        /// Each place and rule, see [`Error::violations`].
+        violations: Vec<Violation>,
+    },
     /// The fold panicked on an event: a new one is not in the log then; one of the log is named by its Lsn.
     Refused,
     /// Something moved since the preview was made; make a new one.
@@ -101,6 +106,24 @@ pub enum ErrorKind {
     Unsupported,
     /// The operating system reported an error; the message names the call and the file.
     Io,
+}
+
+/// A place in the data that breaks a rule of a schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Violation {
+    /// The place, as a text that is a path.
+    pub path: String,
+    /// The rule, as a JSON Pointer into the schema; its last segment is the keyword.
+    pub rule: String,
+    /// What the rule says. Does not repeat the value, which may be long or secret.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} (rule {})", self.path, self.what, self.rule)
+    }
 }
 
 impl ErrorKind {
@@ -124,6 +147,7 @@ impl ErrorKind {
             ErrorKind::Diverged { .. } => "diverged",
             ErrorKind::Absent => "absent",
             ErrorKind::Input => "input",
+            ErrorKind::Invalid { .. } => "invalid",
             ErrorKind::Refused => "refused",
             ErrorKind::Conflict => "conflict",
             ErrorKind::Busy => "busy",
@@ -159,6 +183,25 @@ impl Error {
         let mut error = Error::new(kind, format!("{call} failed: {source}")).in_file(file);
         error.change(|inner| inner.source = Some(Arc::new(source)));
         error
+    }
+
+    /// Places that break schemas; nothing was written.
+    pub fn invalid(violations: Vec<Violation>) -> Error {
+        const SHOWN: usize = 3;
+        let shown: Vec<String> = violations.iter().take(SHOWN).map(Violation::to_string).collect();
+        let more = match violations.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        let what = format!("not what the schema says: {}{more}", shown.join("; "));
+        Error::new(ErrorKind::Invalid { violations }, what)
+    }
+
+    /// The same error, with what was being done in front of the sentence.
+    #[must_use]
+    pub fn during(mut self, doing: &str) -> Error {
+        self.change(|inner| inner.what.insert_str(0, &format!("{doing}: ")));
+        self
     }
 
     /// Names the file.
@@ -221,6 +264,14 @@ impl Error {
     /// What the caller can do about it.
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind
+    }
+
+    /// What breaks a schema, if that is the error: all of it, at most some thousand places.
+    pub fn violations(&self) -> &[Violation] {
+        match &self.0.kind {
+            ErrorKind::Invalid { violations } => violations,
+            _ => &[],
+        }
     }
 
     /// What happened, without place and advice.

@@ -26,7 +26,7 @@ pub mod testing_fold;
 pub mod tool;
 
 pub use clock::Timestamp;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, Violation};
 pub use journal::{Cursor, Durability, Journal, Receipt, Record, RecordRef, Ticket, Transaction};
 pub use position::{Epoch, Lsn, Position};
 pub use state::{

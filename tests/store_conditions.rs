@@ -9,7 +9,7 @@ use std::time::Duration;
 use everlog::journal::{Background, Retention};
 use everlog::medium::Sim;
 use everlog::medium::sim::Crash;
-use everlog::store::{Expected, ONCE_AGE, ONCE_KEYS_KEPT, ONCE_KEYS_MAX, StoreOptions};
+use everlog::store::{Expected, ONCE_AGE, ONCE_KEYS_MAX, StoreOptions};
 use everlog::testing::ManualClock;
 use everlog::{Durability, Error, ErrorKind, Position, Store, Timestamp, path};
 use proptest::prelude::*;

@@ -207,8 +207,7 @@ proptest! {
     ) {
         let (directory, mut store) = scratch();
         let mut model: BTreeMap<(u64, u64), u64> = BTreeMap::new();
-        let mut next = 0;
-        for (verb, time, count) in steps {
+        for (next, (verb, time, count)) in (0..).zip(steps) {
             let series = store.series::<u64>("m.x");
             match verb {
                 0..=5 => {
@@ -239,7 +238,6 @@ proptest! {
                     prop_assert_eq!(found, wanted);
                 }
             }
-            next += 1;
             let series = store.series::<u64>("m.x");
             prop_assert_eq!(series.len().unwrap(), model.len() as u64);
             prop_assert_eq!(values(&series), model.values().copied().collect::<Vec<_>>());

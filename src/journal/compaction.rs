@@ -163,6 +163,7 @@ impl Journal {
     }
 
     /// Whether a compaction would free segments now. Reads no snapshot.
+    #[cfg(feature = "store")]
     pub(crate) fn is_compaction_due(&self, retention: &Retention) -> Result<bool> {
         Ok(self.wanted_horizon(retention, self.effective_now()?)?.is_some())
     }

@@ -301,6 +301,12 @@ impl Tail {
         Ok(())
     }
 
+    /// Refuses ordinary records of so many bytes if the quota would. What is under way is not counted yet.
+    pub(crate) fn would_fit(&self, bytes: usize) -> Result<()> {
+        let end = self.end.lock();
+        self.check_quota(&end, frame::room(bytes, self.limits.aligned), true)
+    }
+
     /// The quota counts whole segments and the newest snapshot. Ordinary records leave a reserve of that snapshot and
     /// two segments, so that a full journal can still be compacted, unpinned and rolled back.
     fn check_quota(&self, end: &End, total: u64, ordinary: bool) -> Result<()> {

@@ -7,7 +7,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal::commit::{Entered, Reserved, Sitter};
 use crate::journal::group::NewRecord;
 use crate::journal::options::Limits;
-use crate::journal::seat::{Cell, Need};
+#[cfg(feature = "store")]
+use crate::journal::seat::Cell;
+use crate::journal::seat::Need;
 use crate::journal::summary::{PIN_TEXT_BYTES_MAX, PinRecord, encode_own};
 use crate::journal::ticket::{Durability, Receipt};
 use crate::journal::{Journal, RecordKind};
@@ -229,6 +231,7 @@ impl Journal {
     }
 
     /// A seat for a ticket that is settled when `lsn` is durable; none if it is already.
+    #[cfg(feature = "store")]
     pub(crate) fn sit_until_durable(&self, lsn: Lsn) -> Result<Option<crate::sync::Arc<Cell>>> {
         let writer = self.writer()?;
         writer.ensure_pump(self.inner.options.background);

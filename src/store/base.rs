@@ -92,9 +92,8 @@ impl Iterator for Walk {
     fn next(&mut self) -> Option<Self::Item> {
         let mut least: Option<(usize, &[u8])> = None;
         for place in 0..self.sources.len() {
-            match self.sources[place].peek() {
-                Some(Err(_)) => return self.sources[place].next(),
-                Some(Ok(_)) | None => {}
+            if self.sources[place].peek().is_some_and(|pair| pair.is_err()) {
+                return self.sources[place].next();
             }
         }
         for (place, source) in self.sources.iter_mut().enumerate() {

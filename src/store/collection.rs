@@ -12,6 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal::Retention;
 use crate::store::key;
 use crate::store::path::Path;
+#[cfg(feature = "schema")]
+use crate::store::schema::Schema;
 use crate::store::series::Keep;
 use crate::store::value::{Object, Value};
 
@@ -58,6 +60,8 @@ pub struct Collection {
     pub(crate) is_relaxed: bool,
     /// How far back its history is to be readable; `None` as far as that of the store.
     pub(crate) history: Option<Window>,
+    #[cfg(feature = "schema")]
+    pub(crate) schemas: Vec<Schema>,
 }
 
 /// How far back something is to be readable.
@@ -80,6 +84,8 @@ impl Collection {
             is_not_rolled_back: false,
             is_relaxed: false,
             history: None,
+            #[cfg(feature = "schema")]
+            schemas: Vec::new(),
         }
     }
 
@@ -210,6 +216,14 @@ impl Declared {
     /// What was declared of a collection.
     pub(crate) fn of(&self, name: &str) -> Option<&Collection> {
         self.collections.get(name)
+    }
+
+    /// The schemas of all collections, each with the name of its collection.
+    #[cfg(feature = "schema")]
+    pub(crate) fn schemas(&self) -> impl Iterator<Item = (&str, &Schema)> {
+        let collections = self.collections.iter();
+        collections
+            .flat_map(|(name, declared)| declared.schemas.iter().map(move |schema| (name.as_str(), schema)))
     }
 
     /// The default at `path`; a path of one segment gives those of all documents.

@@ -10,17 +10,24 @@ use crate::journal::options::{Background, Damaged, FACE_STORE, Face};
 use crate::medium::{Disk, Medium, Presence};
 use crate::state::Codec;
 use crate::state::registry::{Found, Place};
-use crate::store::Store;
 use crate::store::collection::{Collection, Declared, Window};
 use crate::store::diff::Scope;
 use crate::store::op::OP_VERSION;
 use crate::store::order::Order;
 use crate::store::path::{IntoPath, Path};
+use crate::store::rules::Rules;
+#[cfg(feature = "schema")]
+use crate::store::schema::{Schema, Schemas};
+use crate::store::{Migrations, Store, migrate};
 
 /// How a store is opened. All settings have defaults.
 #[derive(Clone, Debug, Default)]
 pub struct StoreOptions {
     journal: Options,
+    #[cfg(feature = "schema")]
+    pub(super) schemas: Vec<(String, Schema)>,
+    pub(super) migrations: Option<Migrations>,
+    check_all: bool,
     declared: Declared,
     /// What a rollback leaves alone.
     kept: Scope,
@@ -126,6 +133,14 @@ impl StoreOptions {
         self.journal(|journal| journal.clock(clock))
     }
 
+    /// Holds the whole state against the schemas when the store is opened. What is not valid does not keep it from opening:
+    /// it is told by [`Store::violations`].
+    #[must_use]
+    pub fn check_all(mut self) -> StoreOptions {
+        self.check_all = true;
+        self
+    }
+
     /// Opens the store in the directory `path`, which is created if it is missing. A directory that this process has open
     /// already as a store, for writing, gives the live handle; the options mean nothing then.
     ///
@@ -134,23 +149,24 @@ impl StoreOptions {
     /// As [`Store::open`].
     pub fn open(self, path: impl AsRef<std::path::Path>) -> Result<Store> {
         let checked = self.checked()?;
-        checked.open_checked(path.as_ref())
+        let rules = checked.rules()?;
+        checked.open_checked(path.as_ref(), rules)
     }
 
-    fn open_checked(self, path: &std::path::Path) -> Result<Store> {
+    fn open_checked(self, path: &std::path::Path, rules: Rules) -> Result<Store> {
         let presence = if self.journal.must_exist { Presence::MustExist } else { Presence::CreateMissing };
         let disk = Disk::open(path, presence)?;
         if self.journal.read_only {
-            return self.open_on(Arc::new(disk));
+            return Ok(Store::of(self.raise(Arc::new(disk), rules)?));
         }
         let place = Place::at(disk.real_path());
         match place.look::<Order>()? {
             Found::Live(order) => Ok(Store::of(order)),
             Found::Free(vacancy) => {
-                let (kept, declared) = (self.kept.clone(), self.declared.clone());
-                let journal = self.face().open_on(Arc::new(disk))?;
-                let order = Order::new(journal, Some(place.clone()), kept, declared)?;
-                vacancy.move_in(order.id, &order);
+                let order = self.raise(Arc::new(disk), rules)?;
+                if order.rules.barred.get().is_none() && order.place.set(place.clone()).is_ok() {
+                    vacancy.move_in(order.id, &order);
+                }
                 Ok(Store::of(order))
             }
         }
@@ -163,9 +179,51 @@ impl StoreOptions {
     /// As [`Store::open`]; `Held` if this or another process has it open for writing.
     pub fn open_on(self, medium: Arc<dyn Medium>) -> Result<Store> {
         let checked = self.checked()?;
-        let (kept, declared) = (checked.kept.clone(), checked.declared.clone());
-        let journal = checked.face().open_on(medium)?;
-        Ok(Store::of(Order::new(journal, None, kept, declared)?))
+        let rules = checked.rules()?;
+        Ok(Store::of(checked.raise(medium, rules)?))
+    }
+
+    /// What the program demands, checked before anything is touched.
+    fn rules(&self) -> Result<Rules> {
+        if let Some(migrations) = &self.migrations {
+            migrations.check()?;
+        }
+        Ok(Rules {
+            #[cfg(feature = "schema")]
+            schemas: Schemas::compile(
+                self.schemas
+                    .iter()
+                    .map(|(name, schema)| (name.as_str(), schema))
+                    .chain(self.declared.schemas()),
+            )?,
+            migrations: self.migrations.clone(),
+            ..Rules::default()
+        })
+    }
+
+    /// Opens the journal, folds it, and brings the data to the version that the program is made for. Data that is newer is
+    /// opened for reading only.
+    fn raise(self, medium: Arc<dyn Medium>, rules: Rules) -> Result<Arc<Order>> {
+        let (rules, check_all) = (Arc::new(rules), self.check_all);
+        let (kept, declared) = (self.kept.clone(), self.declared.clone());
+        let options = self.face();
+        let open = |options: Options| {
+            let journal = options.open_on(Arc::clone(&medium))?;
+            Order::new(journal, Arc::clone(&rules), kept.clone(), declared.clone())
+        };
+        let mut order = open(options.clone())?;
+        if let Some(newer) = migrate::bring_up(&order)? {
+            if !options.read_only {
+                order.close()?;
+                order = open(options.read_only())?;
+            }
+            rules.barred.get_or_init(|| newer);
+        }
+        if check_all {
+            let found = rules.check_all(&order.view())?;
+            rules.found_at_open.get_or_init(|| found);
+        }
+        Ok(order)
     }
 
     fn checked(mut self) -> Result<StoreOptions> {

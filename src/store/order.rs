@@ -8,13 +8,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::journal::commit::{Entered, Sitter};
 use crate::journal::group::NewRecord;
 use crate::journal::{Durability, Journal, Receipt, RecordKind};
@@ -31,6 +31,7 @@ use crate::store::feed::Feeds;
 use crate::store::follow::Follower;
 use crate::store::op::OP_VERSION;
 use crate::store::replay;
+use crate::store::rules::Rules;
 use crate::store::transaction::{Draft, Tx};
 use crate::store::undo::Scopes;
 use crate::store::version::{Effect, Version};
@@ -49,7 +50,10 @@ pub(crate) struct Order {
     published: ArcSwap<Version>,
     /// The end of the first commit in the queue, for readers that look without a lock; `u64::MAX` if there is none.
     first_waiting: AtomicU64,
-    place: Option<Place>,
+    /// Set once the handle is one that others may be given.
+    pub(crate) place: OnceLock<Place>,
+    /// What the program demands of the data.
+    pub(crate) rules: Arc<Rules>,
     /// What a rollback leaves alone.
     pub(super) kept: Scope,
     pub(super) undo: Scopes,
@@ -119,7 +123,7 @@ impl Order {
     /// Folds the log of an opened journal.
     pub(crate) fn new(
         journal: Journal,
-        place: Option<Place>,
+        rules: Arc<Rules>,
         kept: Scope,
         declared: Declared,
     ) -> Result<Arc<Order>> {
@@ -143,7 +147,8 @@ impl Order {
             listened: AtomicBool::new(false),
             published: ArcSwap::from_pointee(version),
             first_waiting: AtomicU64::new(u64::MAX),
-            place,
+            place: OnceLock::new(),
+            rules,
             kept,
             undo: Scopes::default(),
             upkeep: Mutex::new(()),
@@ -153,7 +158,7 @@ impl Order {
 
     /// Closes the journal and frees its directory for another handle.
     pub(crate) fn close(&self) -> Result<()> {
-        let closed = match &self.place {
+        let closed = match self.place.get() {
             Some(place) => place.free(self.id, || self.journal.close()),
             None => self.journal.close(),
         };
@@ -228,6 +233,7 @@ impl Order {
         body: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<(Outcome<T, E>, Standing)> {
         self.outside()?;
+        self.rules.admit()?;
         let mut pending = self.lock_pending()?;
         self.journal.writer_core()?.accepting()?;
         let (last, refusals) = (pending.version.position, pending.refusals);
@@ -260,14 +266,16 @@ impl Order {
         draft.bound(&Ages::new(&self.journal, passed))
     }
 
-    /// Lets `body` decide as if it were a commit, and lets `look` look at what it would do. Nothing comes of it.
+    /// Lets `body` decide as if it were a commit, and lets `look` look at what it would do and whether that is within the
+    /// bounds. Nothing comes of it.
     pub(crate) fn rehearse<T, E, L>(
         &self,
         manner: &Manner,
         body: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
-        look: impl FnOnce(&Draft) -> Result<L>,
+        look: impl FnOnce(&Draft, Result<()>) -> Result<L>,
     ) -> Result<(T, L), TransactionError<E>> {
         self.outside()?;
+        self.rules.admit()?;
         let mut pending = self.lock_pending()?;
         self.journal.writer_core()?.accepting()?;
         let (last, time) = (pending.version.position, pending.version.time);
@@ -279,15 +287,12 @@ impl Order {
             let _inside = self.inside();
             body(&mut Tx::new(&mut draft, self)).map_err(TransactionError::Refused)
         };
-        let decided = decided.and_then(|answer| {
-            self.bound(&mut pending, &mut draft).map_err(TransactionError::Journal)?;
-            Ok(answer)
+        let outcome = decided.and_then(|answer| {
+            let bounded = self.bound(&mut pending, &mut draft);
+            let seen = look(&draft, bounded).map_err(TransactionError::Journal)?;
+            Ok((answer, seen))
         });
         drop(pending);
-        let outcome = match decided {
-            Ok(answer) => look(&draft).map(|seen| (answer, seen)).map_err(TransactionError::Journal),
-            Err(refusal) => Err(refusal),
-        };
         self.settle(standing)?;
         outcome
     }
@@ -319,6 +324,7 @@ impl Order {
         let encoded = Encoded::of(&draft, manner)?;
         let records = encoded.records();
         self.journal.check_records(&records)?;
+        self.rules.check(draft.ops(), draft.version())?;
         let durability = if draft.is_relaxed() { Durability::Buffered } else { manner.durability };
         let refusals = pending.refusals;
         loop {
@@ -554,9 +560,4 @@ impl Encoded {
 pub(crate) fn stamp_at(start: Position, index: usize, time: Timestamp, meta: &Option<Arc<Meta>>) -> Stamp {
     let position = Position::new(start.epoch, start.lsn.plus(index as u64));
     Stamp { meta: meta.clone(), ..Stamp::new(position, time) }
-}
-
-/// The error of a store that was opened for reading only.
-pub(crate) fn read_only() -> Error {
-    Error::new(ErrorKind::ReadOnly, "the store was opened for reading only").advise("open it for writing")
 }

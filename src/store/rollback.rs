@@ -196,12 +196,13 @@ impl Plan {
 }
 
 impl Store {
-    /// Prepares a return to the state at a moment of the past: what would change is there to be looked at, and nothing
+    /// Prepares a return to the state at a moment of the past. Data of an older version are brought to today's first, by the
+    /// [`Migrations`](crate::store::Migrations) that the store was opened with. What would change is there to be looked at, and nothing
     /// changes before [`RollbackPreview::commit`]. Takes time as [`Store::diff`].
     ///
     /// # Errors
     ///
-    /// As [`Store::at`].
+    /// As [`Store::at`]; what a migration fails with on that state.
     ///
     /// # Examples
     ///
@@ -223,7 +224,7 @@ impl Store {
     pub fn rollback_to(&self, when: impl Into<When>) -> Result<RollbackPreview> {
         self.order.outside()?;
         let (order, manner) = (Arc::clone(&self.order), self.manner.clone());
-        let target = self.version_at(&when.into())?;
+        let target = order.forward(self.version_at(&when.into())?)?;
         let from = order.view();
         let scope = Scope::default();
         let plan = plan(&from, &target, &scope, &order.kept)?;

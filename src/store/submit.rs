@@ -172,7 +172,8 @@ impl Store {
     /// What `body` fails with; `TooLarge` if the transaction is over the limits; and as [`Store::set`].
     pub fn estimate_size<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<u64> {
         let aligned = self.order.journal.opened_with().limits.aligned;
-        let look = |draft: &_| {
+        let look = |draft: &_, bounded: Result<()>| {
+            bounded?;
             let encoded = Encoded::of(draft, &self.manner)?;
             let records = encoded.records();
             if records.is_empty() {

@@ -66,11 +66,6 @@ impl Draft {
         self.source.as_ref()
     }
 
-    /// What it did so far.
-    pub(crate) fn effects(&self) -> &[(Position, Effect)] {
-        &self.effects
-    }
-
     /// Has a series cut to `keep` at the end.
     pub(crate) fn keep_series(&mut self, path: &Path, keep: Keep) {
         if !keep.is_everything() {
@@ -118,6 +113,11 @@ impl Draft {
     pub(crate) fn pin(&self) -> Result<Option<Vec<u8>>> {
         let pin = self.pin.as_ref().map(|name| pin_payload(name, self.base.position, self.base.time, ""));
         pin.transpose()
+    }
+
+    /// What it did so far.
+    pub(crate) fn effects(&self) -> &[(Position, Effect)] {
+        &self.effects
     }
 
     pub(crate) fn ops(&self) -> &[Op] {
@@ -216,6 +216,24 @@ impl<'a> Tx<'a> {
     /// As [`Tx::get`].
     pub fn entry(&self, path: impl IntoPath) -> Result<Option<Entry>> {
         Entry::at(&self.draft.version, &path.into_path()?)
+    }
+
+    /// Whether there is a value at `path`, be it null.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tx::get`].
+    pub fn contains(&self, path: impl IntoPath) -> Result<bool> {
+        Ok(self.get_value(path)?.is_some())
+    }
+
+    /// The keys at `path`, in order: of the documents of a collection, or of the members of an object.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tx::get`].
+    pub fn keys(&self, path: impl IntoPath) -> Result<Vec<String>> {
+        self.draft.version.keys(&path.into_path()?)
     }
 
     /// Puts `value` at `path`; missing parents become objects. Tells whether it changes anything: an equal value does

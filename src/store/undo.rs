@@ -28,7 +28,7 @@ use crate::store::rollback::perform;
 use crate::store::timeline::{LABEL, UNDO, object};
 use crate::store::transaction::Tx;
 use crate::store::value::Value;
-use crate::store::version::{Effect, Version};
+use crate::store::version::Version;
 use crate::store::{Store, replay};
 
 /// How many groups can be undone unless another number is given, and the highest number.

@@ -129,6 +129,27 @@ impl Version {
         Ok((!object.is_empty()).then_some(Value::Object(object)))
     }
 
+    /// The keys at `path` as a reader sees them, in order: of the documents of a collection, or of the members of an object.
+    pub(crate) fn keys(&self, path: &Path) -> Result<Vec<String>> {
+        if path.key().is_some() {
+            let value = self.layered(path)?;
+            let members = value.as_ref().and_then(Value::as_object).into_iter().flat_map(Object::iter);
+            return Ok(members.map(|(key, _)| key.to_owned()).collect());
+        }
+        let mut keys = Vec::new();
+        for pair in self.range(&key::documents(path.collection())) {
+            if let Some(key::Named::Document { key, .. }) = key::read(&pair?.0) {
+                keys.push(key.to_owned());
+            }
+        }
+        if let Some(defaults) = self.declared.defaults(path.collection()) {
+            keys.extend(defaults.iter().map(|(key, _)| key.to_owned()));
+            keys.sort_unstable();
+            keys.dedup();
+        }
+        Ok(keys)
+    }
+
     /// All documents whose keys start with `prefix`, in order.
     pub(crate) fn range(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
         self.range_from(prefix, prefix.to_vec())

@@ -88,26 +88,7 @@ impl View {
     ///
     /// As [`View::get`].
     pub fn keys(&self, path: impl IntoPath) -> Result<Vec<String>> {
-        let path = path.into_path()?;
-        if path.key().is_some() {
-            let value = self.version.layered(&path)?;
-            let object = value.as_ref().and_then(Value::as_object);
-            return Ok(object
-                .map(|object| object.iter().map(|(key, _)| key.to_owned()).collect())
-                .unwrap_or_default());
-        }
-        let mut keys = Vec::new();
-        for pair in self.version.range(&key::documents(path.collection())) {
-            if let Some(key::Named::Document { key, .. }) = key::read(&pair?.0) {
-                keys.push(key.to_owned());
-            }
-        }
-        if let Some(defaults) = self.version.declared.defaults(path.collection()) {
-            keys.extend(defaults.iter().map(|(key, _)| key.to_owned()));
-            keys.sort_unstable();
-            keys.dedup();
-        }
-        Ok(keys)
+        self.version.keys(&path.into_path()?)
     }
 
     /// The names of all collections that have something, in order; not those of the store itself.

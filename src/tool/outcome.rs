@@ -68,7 +68,11 @@ impl Stop {
 fn code_of(kind: &ErrorKind) -> u8 {
     match kind {
         ErrorKind::Damaged => 1,
-        ErrorKind::Input | ErrorKind::WrongType | ErrorKind::TooLarge { .. } | ErrorKind::Unsupported => 2,
+        ErrorKind::Input
+        | ErrorKind::Invalid { .. }
+        | ErrorKind::WrongType
+        | ErrorKind::TooLarge { .. }
+        | ErrorKind::Unsupported => 2,
         ErrorKind::Absent
         | ErrorKind::BeforeHorizon { .. }
         | ErrorKind::Diverged { .. }
