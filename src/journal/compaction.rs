@@ -6,6 +6,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::cursor::FrameCursor;
 use crate::journal::history::Leg;
+#[cfg(feature = "cli")]
+use crate::journal::options::FACE_STORE;
 use crate::journal::options::{Background, FACE_RAW};
 use crate::journal::spare::random_u64;
 use crate::journal::summary::Summary;
@@ -150,7 +152,9 @@ impl Journal {
     /// journal that is open for reading only.
     #[cfg(feature = "cli")]
     pub(crate) fn compaction_target(&self, retention: &Retention) -> Result<Option<Lsn>> {
-        self.only_raw("compact")?;
+        if self.identity().creation.face != FACE_STORE {
+            self.only_raw("compact")?;
+        }
         let now = match self.writer_core() {
             Ok(_) => self.effective_now()?,
             Err(_) => self.with_summary(Summary::time),

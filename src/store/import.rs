@@ -18,6 +18,8 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use crate::error::{Error, ErrorKind, Result};
 use crate::medium::outside;
 use crate::state::TransactionError;
+#[cfg(feature = "cli")]
+use crate::store::View;
 use crate::store::import::plan::{Plan, Put};
 use crate::store::op::Op;
 use crate::store::path::Path;
@@ -231,18 +233,7 @@ impl Store {
     /// # }
     /// ```
     pub fn import(&self, source: impl Into<Source>, import: &Import) -> Result<ImportReport> {
-        let (bytes, name) = match source.into() {
-            Source::Bytes(bytes) => (bytes, None),
-            Source::File(path) => {
-                let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-                (outside::read(&path)?, name)
-            }
-        };
-        let plan = plan(&bytes, name.as_deref(), import).map_err(|error| match &name {
-            Some(name) => error.in_file(name),
-            None => error,
-        })?;
-        drop(bytes);
+        let (plan, name) = plan_of(source.into(), import)?;
         self.check_transaction(&plan)?;
         let record = import.name_of(&plan.report.hash);
         let outcome = self.try_transaction(|tx| carry_out(tx, plan, &record, name.as_deref(), import));
@@ -275,6 +266,22 @@ impl Store {
     }
 }
 
+/// Reads a source, and tells what it is called.
+fn plan_of(source: Source, import: &Import) -> Result<(Plan, Option<String>)> {
+    let (bytes, name) = match source {
+        Source::Bytes(bytes) => (bytes, None),
+        Source::File(path) => {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            (outside::read(&path)?, name)
+        }
+    };
+    let plan = plan(&bytes, name.as_deref(), import).map_err(|error| match &name {
+        Some(name) => error.in_file(name),
+        None => error,
+    })?;
+    Ok((plan, name))
+}
+
 /// Reads a source.
 fn plan(bytes: &[u8], name: Option<&str>, import: &Import) -> Result<Plan> {
     let mut plan = Plan::default();
@@ -294,6 +301,35 @@ fn plan(bytes: &[u8], name: Option<&str>, import: &Import) -> Result<Plan> {
             .advise("nothing was imported; see all with a dry run, or import what is whole with salvage"));
     }
     Ok(plan)
+}
+
+#[cfg(feature = "cli")]
+impl View {
+    /// What an import into this state would do, as far as it can be told without a writer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::import`] of a dry run.
+    pub(crate) fn foresee_import(&self, source: Source, import: &Import) -> Result<ImportReport> {
+        let import = import.clone().dry_run();
+        let (Plan { mut report, puts, .. }, _) = plan_of(source, &import)?;
+        let record = Path::of_segments([key::SYSTEM, &import.name_of(&report.hash)]);
+        if let Some(known) = self.entry(&record)?.filter(|_| !import.again) {
+            report.already_imported = Some((known.revision, known.time));
+            return Ok(report);
+        }
+        for put in puts {
+            match put {
+                Put::Document { collection, key, value } => {
+                    let known = self.entry(Path::of_segments([&collection, &key]))?;
+                    let changed = known.as_ref().is_none_or(|known| known.value != value);
+                    report.count(&collection, value.bytes(), changed, known.is_some());
+                }
+                Put::Entry { collection, value, .. } => report.count_entry(&collection, value.bytes()),
+            }
+        }
+        Ok(report)
+    }
 }
 
 fn carry_out(

@@ -28,6 +28,8 @@
 mod app_dir;
 mod back;
 mod base;
+#[cfg(feature = "cli")]
+mod beside;
 mod bounds;
 mod bytes;
 mod cache;

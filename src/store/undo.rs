@@ -233,6 +233,41 @@ impl UndoScope {
         self.with_stacks(|stacks| stacks.redo.iter().rev().map(|group| group.label.clone()).collect())
     }
 
+    /// What undoing the newest group would change, and what the group is called.
+    ///
+    /// # Errors
+    ///
+    /// As [`UndoScope::undo`].
+    #[cfg(feature = "cli")]
+    pub(crate) fn foresee_undo(&self) -> Result<(String, Vec<PathChange>)> {
+        self.foresee(Way::Undo)
+    }
+
+    /// The same for what would be done again.
+    ///
+    /// # Errors
+    ///
+    /// As [`UndoScope::undo`].
+    #[cfg(feature = "cli")]
+    pub(crate) fn foresee_redo(&self) -> Result<(String, Vec<PathChange>)> {
+        self.foresee(Way::Redo)
+    }
+
+    #[cfg(feature = "cli")]
+    fn foresee(&self, way: Way) -> Result<(String, Vec<PathChange>)> {
+        let group = self.newest(way)?;
+        let changes = self.changes(&group, way)?;
+        let now = self.order.view();
+        changes.iter().try_for_each(|change| self.check_untouched(change, &now, &group, way))?;
+        Ok((group.label, changes))
+    }
+
+    fn newest(&self, way: Way) -> Result<Group> {
+        self.with_stacks(|stacks| stacks.stack(way).back().cloned()).ok_or_else(|| {
+            Error::new(ErrorKind::Absent, format!("there is nothing to {} in {:?}", way.word(), self.name))
+        })
+    }
+
     fn with_stacks<T>(&self, look: impl FnOnce(&mut Stacks) -> T) -> T {
         let mut stacks = self.shared.stacks.lock();
         let stacks = stacks.get_or_insert_default();
@@ -243,9 +278,7 @@ impl UndoScope {
     fn turn(&self, way: Way) -> Result<Receipt> {
         self.order.outside()?;
         let _turn = self.shared.turn.lock();
-        let group = self.with_stacks(|stacks| stacks.stack(way).back().cloned()).ok_or_else(|| {
-            Error::new(ErrorKind::Absent, format!("there is nothing to {} in {:?}", way.word(), self.name))
-        })?;
+        let group = self.newest(way)?;
         let changes = self.changes(&group, way)?;
         let source = self.source(&group, way)?;
         let committed = self.order.commit(&self.manner, |tx: &mut Tx<'_>| -> Result<()> {

@@ -13,8 +13,10 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
+use crate::journal::options::FACE_STORE;
 use crate::journal::{Durability, Journal, Options, Receipt, Ticket, Transaction};
-use crate::tool::outcome::{Outcome, Stop, Verdict, with_next};
+use crate::tool::log::open_for_reading;
+use crate::tool::outcome::{Outcome, Stop, Verdict, command, with_next};
 use crate::tool::render::Form;
 
 /// How many lines are on their way at once.
@@ -93,8 +95,12 @@ pub(crate) fn open(dir: &Path) -> Outcome<Journal> {
         Stop::Failed(match error.kind() {
             ErrorKind::WrongType => {
                 let what = format!("{}; lines are appended to journals of raw records only", error.what());
-                Error::new(ErrorKind::WrongType, what)
-                    .advise("append with the application; nothing was changed")
+                let face = open_for_reading(dir).map(|journal| journal.identity().creation.face);
+                let next = match face {
+                    Ok(FACE_STORE) => command("set", dir, "PATH VALUE"),
+                    _ => "append with the application; nothing was changed".to_owned(),
+                };
+                Error::new(ErrorKind::WrongType, what).advise(next)
             }
             _ => with_next(error, dir),
         })

@@ -11,10 +11,14 @@ use crate::tool::Cli;
 use crate::tool::outcome::{Outcome, Verdict};
 
 /// The verbs by what one wants to do.
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("Look (changes nothing)", &["inspect", "verify", "log", "stats"]),
-    ("Fix", &["recover", "salvage"]),
-    ("Change", &["append", "pin"]),
+    (
+        "Look into a store of JSON documents",
+        &["get", "keys", "state", "history", "diff", "timeline", "watch", "export"],
+    ),
+    ("Fix", &["recover", "salvage", "rollback", "undo"]),
+    ("Change", &["append", "set", "remove", "import", "fork", "pin"]),
     ("Operate", &["snapshot", "compact", "demo"]),
     ("Other", &["completions", "man"]),
 ];

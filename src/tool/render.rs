@@ -52,6 +52,11 @@ impl Output {
         Ok(())
     }
 
+    /// Where long texts are written to bit by bit.
+    pub(crate) fn writer(&mut self) -> &mut impl Write {
+        &mut self.stdout
+    }
+
     /// One line of JSON.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Outcome<()> {
         let line = serde_json::to_string(value)

@@ -10,6 +10,8 @@ use crate::journal::options::FACE_RAW;
 use crate::journal::root::Creation;
 use crate::journal::summary::{PinRecord, RollbackRecord, decode_own};
 use crate::journal::{Record, RecordKind};
+use crate::state::Meta;
+use crate::store;
 use crate::tool::render::clean;
 
 /// How the application's payloads are stored, as the journal says (J15).
@@ -49,7 +51,7 @@ pub(crate) struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) transaction: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) meta: Option<String>,
+    pub(crate) meta: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) meta_base64: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,11 +68,9 @@ fn is_zero(number: &u16) -> bool {
 
 impl Shown {
     pub(crate) fn of(record: &Record, payloads: Payloads) -> Shown {
-        let (meta, meta_base64) = match record.meta.as_deref().map(std::str::from_utf8) {
-            None => (None, None),
-            Some(Ok(text)) => (Some(text.to_owned()), None),
-            Some(Err(_)) => (None, record.meta.as_ref().map(|meta| STANDARD.encode(meta))),
-        };
+        let meta = record.meta.as_deref().and_then(|meta| said(meta, payloads));
+        let unread = record.meta.as_ref().filter(|_| meta.is_none());
+        let meta_base64 = unread.map(|meta| STANDARD.encode(meta));
         let payload = value(record, payloads);
         let payload_base64 = payload.is_none().then(|| STANDARD.encode(&record.payload));
         Shown {
@@ -87,6 +87,17 @@ impl Shown {
     }
 }
 
+/// What was said about a commit, as a value, if it is one: by programs that append raw records, whatever they like.
+fn said(meta: &[u8], payloads: Payloads) -> Option<Value> {
+    if payloads == Payloads::Raw {
+        return std::str::from_utf8(meta).ok().map(Value::from);
+    }
+    let Meta { actor, cause, correlation } = Meta::decode(meta).ok()?;
+    let members = [("actor", actor), ("cause", cause), ("correlation", correlation)];
+    let told = members.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::from(text?))));
+    Some(Value::Object(told.collect()))
+}
+
 /// The payload as a value, if it is one.
 fn value(record: &Record, payloads: Payloads) -> Option<Value> {
     if let Some(own) = own_value(record) {
@@ -97,8 +108,14 @@ fn value(record: &Record, payloads: Payloads) -> Option<Value> {
         return None;
     }
     let is_json = record.kind == RecordKind::Event && payloads == Payloads::Json;
-    let parsed = text.filter(|_| is_json).and_then(|text| serde_json::from_str(text).ok());
+    let parsed = text.filter(|_| is_json).and_then(parse);
     parsed.or_else(|| text.map(|text| Value::String(text.to_owned())))
+}
+
+/// Reads JSON, also where it is nested as deep as a store allows.
+fn parse(text: &str) -> Option<Value> {
+    let shallow = serde_json::from_str(text).ok();
+    shallow.or_else(|| serde_json::to_value(store::Value::parse(text.as_bytes()).ok()?).ok())
 }
 
 /// What everlog itself recorded.

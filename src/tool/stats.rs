@@ -7,9 +7,11 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::journal::RecordKind;
+use crate::journal::options::FACE_STORE;
 use crate::tool::log::{damage, open_for_reading};
 use crate::tool::outcome::Outcome;
 use crate::tool::render::{Form, Output, bytes, count, progress, span};
+use crate::tool::store::reading;
 
 /// How many bars the plot has.
 const BARS: usize = 20;
@@ -39,6 +41,18 @@ struct Counts {
     first: Option<String>,
     last: Option<String>,
     records_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<StoreCounts>,
+}
+
+/// What a store holds now.
+#[derive(Debug, Serialize)]
+struct StoreCounts {
+    collections: u64,
+    /// Entries of series count too.
+    documents: u64,
+    /// Of all keys and values as text.
+    bytes: u64,
 }
 
 pub(crate) fn run(args: &Stats, form: Form) -> Outcome {
@@ -69,6 +83,11 @@ pub(crate) fn run(args: &Stats, form: Form) -> Outcome {
         counts.last = Some(last.to_string());
         let seconds = last.since(first).as_secs_f64();
         counts.records_per_second = (seconds > 0.0).then(|| counts.records as f64 / seconds);
+    }
+    if journal.identity().creation.face == FACE_STORE {
+        let view = reading(&args.dir)?.view();
+        let (collections, documents) = view.count();
+        counts.store = Some(StoreCounts { collections, documents, bytes: view.bytes() });
     }
     if output.is_json() {
         output.json(&counts)?;
@@ -135,7 +154,11 @@ fn print(output: &mut Output, counts: &Counts) -> Outcome<()> {
         ("last record", counts.last.clone().unwrap_or_else(|| "-".to_owned())),
         ("on average", rate),
     ];
-    for (name, value) in rows {
+    let state = counts.store.iter().map(|store| {
+        let (collections, documents) = (count(store.collections), count(store.documents));
+        ("collections, documents, state", format!("{collections}, {documents}, {}", bytes(store.bytes)))
+    });
+    for (name, value) in rows.into_iter().chain(state) {
         output.line(format!("{name:<30} {value}"))?;
     }
     Ok(())

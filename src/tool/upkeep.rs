@@ -7,12 +7,13 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
-use crate::journal::options::Face;
+use crate::journal::options::{FACE_RAW, FACE_STORE, Face};
 use crate::journal::{Journal, Options, Pin, Retention};
 use crate::position::Lsn;
 use crate::tool::log::open_for_reading;
 use crate::tool::outcome::{Outcome, Verdict, command, usage, with_next};
 use crate::tool::render::{Form, Output, bytes, clean, plural};
+use crate::tool::store::{Missing, Said, writing};
 use crate::tool::when::{When, parse_bytes, parse_span};
 
 /// Make a snapshot, so that the next opening replays only what follows it
@@ -70,12 +71,22 @@ fn closing<T>(journal: &Journal, work: impl FnOnce() -> Outcome<T>) -> Outcome<T
     Ok(value)
 }
 
-/// The application has to do it: only it knows the fold.
-fn only_raw(dir: &Path, verb: &str) -> Outcome<()> {
+/// What can be kept small from here.
+enum Kept {
+    /// Raw records, which have no state.
+    Records,
+    /// A store, whose fold is ours.
+    Store,
+}
+
+/// Of anything else only the application knows the fold, and has to do it.
+fn kept_here(dir: &Path, verb: &str) -> Outcome<Kept> {
     let journal = open_for_reading(dir)?;
     let creation = journal.identity().creation;
-    if creation.face == crate::journal::options::FACE_RAW {
-        return Ok(());
+    match creation.face {
+        FACE_RAW => return Ok(Kept::Records),
+        FACE_STORE => return Ok(Kept::Store),
+        _ => {}
     }
     let what = format!(
         "the journal holds events of the type {:?}: only the application that folds them can {verb} it",
@@ -88,9 +99,13 @@ fn only_raw(dir: &Path, verb: &str) -> Outcome<()> {
 
 pub(crate) fn snapshot(args: &Snapshot, form: Form) -> Outcome {
     let mut output = Output::new(form);
-    only_raw(&args.dir, "snapshot")?;
-    let journal = open_for_writing(&args.dir)?;
-    let position = closing(&journal, || Ok(journal.snapshot()?))?;
+    let position = match kept_here(&args.dir, "snapshot")? {
+        Kept::Store => writing(&args.dir, Missing::Refuse, &Said::default(), |store| Ok(store.snapshot()?))?,
+        Kept::Records => {
+            let journal = open_for_writing(&args.dir)?;
+            closing(&journal, || Ok(journal.snapshot()?))?
+        }
+    };
     if output.is_json() {
         output.json(&serde_json::json!({ "position": position.to_string() }))?;
     } else {
@@ -122,21 +137,9 @@ pub(crate) fn compact(args: &Compact, form: Form) -> Outcome {
     if let Some(bytes) = args.keep_bytes {
         retention = retention.bytes(bytes);
     }
-    only_raw(&args.dir, "compact")?;
-    let compacted = match args.dry_run {
-        true => foresee(&args.dir, &retention)?,
-        false => {
-            let journal = open_for_writing(&args.dir)?;
-            let done = closing(&journal, || Ok(journal.compact(&retention)?))?;
-            Compacted {
-                dry_run: false,
-                horizon: done.horizon.to_string(),
-                segments_removed: done.segments_removed,
-                bytes_freed: done.bytes_freed,
-                snapshots_removed: done.snapshots_removed,
-            }
-        }
-    };
+    let kept = kept_here(&args.dir, "compact")?;
+    let compacted =
+        if args.dry_run { foresee(&args.dir, &retention)? } else { let_go(args, &kept, &retention)? };
     if output.is_json() {
         output.json(&compacted)?;
     } else {
@@ -151,6 +154,25 @@ pub(crate) fn compact(args: &Compact, form: Form) -> Outcome {
     }
     output.flush()?;
     Ok(Verdict::Well)
+}
+
+fn let_go(args: &Compact, kept: &Kept, retention: &Retention) -> Outcome<Compacted> {
+    let done = match kept {
+        Kept::Store => {
+            writing(&args.dir, Missing::Refuse, &Said::default(), |store| Ok(store.compact(retention)?))?
+        }
+        Kept::Records => {
+            let journal = open_for_writing(&args.dir)?;
+            closing(&journal, || Ok(journal.compact(retention)?))?
+        }
+    };
+    Ok(Compacted {
+        dry_run: false,
+        horizon: done.horizon.to_string(),
+        segments_removed: done.segments_removed,
+        bytes_freed: done.bytes_freed,
+        snapshots_removed: done.snapshots_removed,
+    })
 }
 
 /// What compaction would free, found by reading.

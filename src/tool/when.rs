@@ -7,6 +7,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::Journal;
 use crate::position::{Lsn, Position};
+use crate::state;
 
 /// A point in the history, as typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,18 @@ impl FromStr for When {
         Err("not a position (1:42), a record's number (42), a time (2026-11-19T18:00:00Z), a span (2h ago) or a pin \
              (pin:NAME)"
             .to_owned())
+    }
+}
+
+impl From<&When> for state::When {
+    fn from(when: &When) -> state::When {
+        match when {
+            When::Position(position) => state::When::position(*position),
+            When::Lsn(lsn) => state::When::lsn(*lsn),
+            When::Time(time) => state::When::timestamp(*time),
+            When::Ago(span) => state::When::ago(*span),
+            When::Pin(name) => state::When::pin(name.clone()),
+        }
     }
 }
 
