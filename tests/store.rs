@@ -1,5 +1,6 @@
 //! The store as an application uses it: what was set is there, also after reopening and at every earlier moment.
 
+#![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
 use everlog::store::Value;

@@ -1,7 +1,7 @@
 //! What a store may hold: bounds are kept inside the transaction that passes them, whoever writes, and limits are told
 //! before anything is written (E21, E22, H03, H13, H21, H47, S08, S10).
 
-#![cfg(feature = "sim")]
+#![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
 use std::sync::Arc;

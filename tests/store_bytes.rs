@@ -1,5 +1,6 @@
 //! Bytes as values: they read back as they were set, at every moment, and their chunks go with them.
 
+#![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
 use everlog::store::Value;

@@ -1,6 +1,7 @@
 //! Declared collections and typed handles: defaults are read and never written, a type changes only its own fields, and
 //! replacing the whole demands that nobody else was faster (E04, E06, T11, T47).
 
+#![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
 use std::collections::BTreeMap;

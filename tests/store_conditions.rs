@@ -1,6 +1,6 @@
 //! What a transaction demands is decided inside the order, exactly, and answered when what it saw is durable (J4, J12).
 
-#![cfg(feature = "sim")]
+#![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
 use std::sync::Arc;

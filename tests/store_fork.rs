@@ -1,6 +1,6 @@
 //! A fork starts with the state of another store at a moment, is one of its own, and is there wholly or not at all.
 
-#![cfg(feature = "sim")]
+#![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 #![allow(clippy::disallowed_methods, reason = "files are prepared from outside")]
 

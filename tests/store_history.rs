@@ -1,6 +1,6 @@
 //! A store tells what happened: to a path, between two moments, and which moments there are to go back to (H, T rows).
 
-#![cfg(feature = "sim")]
+#![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! Older data come up to the program in one step that is whole or was never taken, and the past stays what it was.
 
+#![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! Lists of bounded size: pages that miss and repeat nothing while others write, and lists that read no values (S14, S28).
 
+#![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
 use everlog::{ErrorKind, Meta, Store, View, path};

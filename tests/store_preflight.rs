@@ -1,5 +1,6 @@
 //! A preflight tells what a transaction would come to and leaves no trace.
 
+#![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
 use everlog::{Error, ErrorKind, Store};

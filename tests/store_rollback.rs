@@ -1,6 +1,6 @@
 //! Going back is a commit: it is looked at first, leaves alone what is to be left alone, and can be undone.
 
-#![cfg(feature = "sim")]
+#![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
 use std::sync::Arc;

@@ -148,7 +148,7 @@ fn a_collection_declares_its_schemas_and_defaults_count() {
     let error = store.set("settings.frame", &json!({"height": 1})).expect_err("no width");
     assert_eq!(error.violations()[0].path, "settings.frame");
     assert_eq!(store.check_all().unwrap(), []);
-    let series = store.series::<serde_json::Value>("settings.log").unwrap();
+    let series = store.series::<serde_json::Value>("settings.log");
     series.push(&json!({"width": 1})).unwrap();
     let error = series.push(&json!({"height": 1})).expect_err("entries are looked at, too");
     assert_eq!(error.violations()[0].path, "settings.log");

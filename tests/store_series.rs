@@ -1,5 +1,6 @@
 //! Series: entries by time, read from both ends, counted, bounded inside the transaction that pushes (H13, H33, H35, H47).
 
+#![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! A submitted transaction has its place at once and its answer when that stands on the disk, whoever waits for it.
 
-#![cfg(feature = "sim")]
+#![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
 use std::pin::{Pin, pin};

@@ -1,6 +1,6 @@
 //! A subscription gives every transaction after a position that the store remembers, over restarts and crashes.
 
-#![cfg(feature = "sim")]
+#![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
 use std::sync::Arc;

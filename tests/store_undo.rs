@@ -1,6 +1,6 @@
 //! An undo scope takes back what was done through it, in order, and never what others did (E33).
 
-#![cfg(feature = "sim")]
+#![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! A watch tells what is there and every change after it, each once, in order, only when it is durable (J4).
 
-#![cfg(feature = "sim")]
+#![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
 use std::collections::BTreeMap;

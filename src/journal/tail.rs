@@ -302,6 +302,7 @@ impl Tail {
     }
 
     /// Refuses ordinary records of so many bytes if the quota would. What is under way is not counted yet.
+    #[cfg(feature = "store")]
     pub(crate) fn would_fit(&self, bytes: usize) -> Result<()> {
         let end = self.end.lock();
         self.check_quota(&end, frame::room(bytes, self.limits.aligned), true)
