@@ -15,7 +15,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Look (changes nothing)", &["inspect", "verify", "log", "stats"]),
     (
         "Look into a store of JSON documents",
-        &["get", "keys", "state", "history", "diff", "timeline", "watch", "export"],
+        &["get", "keys", "state", "history", "diff", "timeline", "watch", "export", "migrate"],
     ),
     ("Fix", &["recover", "salvage", "rollback", "undo"]),
     ("Change", &["append", "set", "remove", "import", "fork", "pin"]),

@@ -41,7 +41,11 @@ pub fn append(directory: &Path, lines: &str, rest: &[&str]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .expect("starts");
-    child.stdin.take().expect("piped").write_all(lines.as_bytes()).expect("written");
+    match child.stdin.take().expect("piped").write_all(lines.as_bytes()) {
+        // It was refused before it read anything; its exit code tells.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        written => written.expect("written"),
+    }
     child.wait_with_output().expect("ends")
 }
 

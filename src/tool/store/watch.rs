@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 
+use crate::clock::{Clock, SystemClock};
 use crate::error::ErrorKind;
 use crate::store::{Changed, IntoPath, Path, View};
 use crate::tool::outcome::{Outcome, Stop, Verdict};
@@ -38,27 +39,29 @@ pub(crate) struct WatchVerb {
 pub(crate) fn watch(args: &WatchVerb, form: Form) -> Outcome {
     let mut output = Output::new(form);
     let prefix = args.prefix.as_deref().map(IntoPath::into_path).transpose()?;
-    let until = args.span.map(|span| Instant::now() + span);
+    let clock = SystemClock::new();
+    let now = || clock.elapsed();
+    let until = args.span.map(|span| now() + span);
     let mut left = args.limit.unwrap_or(u64::MAX);
     let mut seen = reading(&args.dir)?.view();
     if !output.is_json() {
         eprintln!("watching {} from {} on; Ctrl-C ends", args.dir.display(), seen.position());
     }
     loop {
-        let looked = Instant::now();
-        if let Some((changes, now)) = look(args, &seen)? {
+        let looked = now();
+        if let Some((changes, newest)) = look(args, &seen)? {
             for change in changes.iter().filter(|change| concerns(prefix.as_ref(), change)) {
                 if left > 0 {
                     tell(&mut output, change)?;
                     left -= 1;
                 }
             }
-            seen = now;
+            seen = newest;
         }
         output.flush()?;
-        let pause = LOOK_EVERY.max(looked.elapsed() * PATIENCE);
-        let rest = until.map_or(pause, |until| pause.min(until.saturating_duration_since(Instant::now())));
-        if left == 0 || until.is_some_and(|until| Instant::now() >= until) {
+        let pause = LOOK_EVERY.max(now().saturating_sub(looked) * PATIENCE);
+        let rest = until.map_or(pause, |until| pause.min(until.saturating_sub(now())));
+        if left == 0 || until.is_some_and(|until| now() >= until) {
             return Ok(Verdict::Well);
         }
         thread::sleep(rest);
