@@ -119,11 +119,7 @@ impl Draft {
     /// Whether it may be acknowledged before it is on the disk: all that it changes was declared so.
     pub(crate) fn is_relaxed(&self) -> bool {
         let declared = &self.version().declared;
-        let mut names = self.collections().peekable();
-        // A pin, or what is only said about a commit, is nobody's to relax.
-        names.peek().is_some()
-            && !self.has_pin()
-            && names.all(|name| declared.of(name).is_some_and(|collection| collection.is_relaxed))
+        self.collections().all(|name| declared.of(name).is_some_and(|collection| collection.is_relaxed))
     }
 
     /// Whether it leaves less than there was, so that it may use what is held in reserve.

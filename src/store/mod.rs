@@ -407,7 +407,7 @@ impl Store {
     pub fn pin(&self, name: &str, when: impl Into<When>, note: &str) -> Result<Receipt> {
         self.order.outside()?;
         let position = resolve(&self.order.journal, &when.into())?.position;
-        self.order.pin(name, position, note)
+        self.order.journal.pin(name, position, note)
     }
 
     /// Lets a pin go.
@@ -417,7 +417,7 @@ impl Store {
     /// `Absent` if there is none of that name.
     pub fn unpin(&self, name: &str) -> Result<Receipt> {
         self.order.outside()?;
-        self.order.unpin(name)
+        self.order.journal.unpin(name)
     }
 
     /// All pins, by name.

@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::journal::commit::{Entered, Sitter};
 use crate::journal::group::NewRecord;
 use crate::journal::{Durability, Journal, Receipt, RecordKind};
@@ -307,7 +307,7 @@ impl Order {
             Decided::Nothing(answer, receipt) => Ok((answer, receipt)),
             Decided::Entered(answer, entered) => {
                 let receipt = self.journal.complete(entered)?;
-                self.keep_up();
+                self.keep_up()?;
                 Ok((answer, receipt))
             }
         }
@@ -318,37 +318,31 @@ impl Order {
         pending: &mut Pending,
         manner: &Manner,
         sitter: Sitter,
-        draft: Draft,
-        reserved: crate::journal::commit::Reserved,
+        mut draft: Draft,
+        mut reserved: crate::journal::commit::Reserved,
     ) -> Result<Entered> {
         let encoded = Encoded::of(&draft, manner)?;
         let records = encoded.records();
         self.journal.check_records(&records)?;
         self.rules.check(draft.ops(), draft.version())?;
         let durability = if draft.is_relaxed() { Durability::Buffered } else { manner.durability };
-        match self.journal.enter_reserved(&records, durability, sitter, &reserved)? {
-            Some(entered) => {
+        let refusals = pending.refusals;
+        loop {
+            if let Some(entered) = self.journal.enter_reserved(&records, durability, sitter, &reserved)? {
                 let committed = draft.into_committed();
                 pending.version = (*committed.version).clone();
                 self.enqueue(committed);
-                Ok(entered)
+                return Ok(entered);
             }
-            // Whoever writes holds the order, pins included, and the place was looked at under it.
-            None => Err(Error::new(ErrorKind::Busy, "somebody wrote past the order of the store")
-                .advise("try again; nothing was written")),
+            // A pin came between: the same changes once more, at their new place. They were decided on what was pending; if
+            // numbers were taken back meanwhile that is void, and so are they.
+            reserved = self.reserve(refusals)?;
+            draft = draft.moved(
+                &pending.version,
+                Position::new(self.epoch, reserved.first_lsn),
+                reserved.time,
+            )?;
         }
-    }
-
-    /// Names a durable position. The order is held, so that the place which a commit has looked at stays its own.
-    pub(crate) fn pin(&self, name: &str, position: Position, note: &str) -> Result<Receipt> {
-        let _order = self.lock_pending()?;
-        self.journal.pin(name, position, note)
-    }
-
-    /// Lets a pin go.
-    pub(crate) fn unpin(&self, name: &str) -> Result<Receipt> {
-        let _order = self.lock_pending()?;
-        self.journal.unpin(name)
     }
 
     fn reserve(&self, refusals: u64) -> Result<crate::journal::commit::Reserved> {
@@ -422,12 +416,9 @@ impl Order {
     }
 
     /// What follows a commit: readers get to see it, and now and then there is a snapshot.
-    pub(crate) fn keep_up(&self) {
-        if self.lags()
-            && let Err(error) = self.publish()
-        {
-            // The commit is durable and is answered as such; readers see it later.
-            self.journal.note_trouble(error);
+    pub(crate) fn keep_up(&self) -> Result<()> {
+        if self.lags() {
+            self.publish()?;
         }
         self.ring();
         let me = self.me.clone();
@@ -439,16 +430,16 @@ impl Order {
             }
             None => Ok(journal.position()),
         });
+        Ok(())
     }
 
-    /// Puts the overlay of the pending version aside; returns its number, the version as it is now, and how often
-    /// numbers had been taken back by then.
-    pub(super) fn seal(&self) -> Result<(u64, Version, u64)> {
+    /// Puts the overlay of the pending version aside; returns its number and the version as it is now.
+    pub(super) fn seal(&self) -> Result<(u64, Version)> {
         let mut pending = self.lock_pending()?;
         pending.sealed += 1;
         let number = pending.sealed;
         pending.version.seal(number);
-        Ok((number, pending.version.clone(), pending.refusals))
+        Ok((number, pending.version.clone()))
     }
 
     /// Puts the runs of a snapshot below all versions, in place of what was sealed under `number` and before.

@@ -142,9 +142,13 @@ impl Draft {
         Ok(true)
     }
 
-    /// Whether a pin stands before the changes.
-    pub(crate) fn has_pin(&self) -> bool {
-        self.pin.is_some()
+    /// The same changes on another version and at another place.
+    pub(crate) fn moved(self, base: &Version, start: Position, time: Timestamp) -> Result<Draft> {
+        let mut moved = Draft { pin: self.pin, ..Draft::new(base, start, time, self.meta) };
+        for op in self.ops {
+            moved.apply(op)?;
+        }
+        Ok(moved)
     }
 
     pub(crate) fn into_committed(self) -> Committed {

@@ -45,21 +45,11 @@ impl Order {
 
     fn snapshot_without(&self, bad: &BTreeSet<Position>) -> Result<Position> {
         let journal = &self.journal;
-        let core = journal.writer_core()?;
-        let (number, sealed) = loop {
-            let (number, sealed, refusals) = self.seal()?;
-            let waited = core.wait_durable(sealed.position.lsn);
-            // Numbers taken back may have been what was sealed, and others have them now: then once more.
-            if core.refusals() == refusals {
-                waited?;
-                break (number, sealed);
-            }
-        };
+        let (number, sealed) = self.seal()?;
+        journal.writer_core()?.wait_durable(sealed.position.lsn)?;
         let position = with_maker_without(journal, bad.clone(), |maker| journal.make_snapshot(maker))?;
         let list = journal.base_at(position.lsn, &accepts)?.list;
         let Some(list) = list.filter(|list| list.position == position) else { return Ok(position) };
-        // The sink knows of a sync before the core does: until then what is published may lie before the snapshot.
-        core.wait_durable(position.lsn)?;
         let base = Arc::new(Base::open(journal, &list.runs)?);
         let made = Version::of_base(Arc::clone(&base), position, list.time)?;
         self.publish()?;
