@@ -306,13 +306,16 @@ mod encrypted {
 
 #[test]
 fn one_document_of_ten_megabytes_is_not_harmed_h16() {
-    let (directory, store) = scratch();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("store");
+    // More than the default lets in at once.
+    let store = Store::options().value_bytes_max(16 * 1024 * 1024).open(&path).unwrap();
     let body = "0123456789abcdé\\n".repeat(10 * 1024 * 1024 / 18);
     let text = format!("{{\"large\": {{\"body\": \"{body}\"}}}}");
     import(&store, &text, &Import::new().as_collection("c")).unwrap();
     store.close().unwrap();
     drop(store);
-    let store = Store::open(directory.path().join("store")).unwrap();
+    let store = Store::open(&path).unwrap();
     let found: String = store.get("c.large.body").unwrap().expect("there");
     assert!(found == body.replace("\\n", "\n"));
 }
