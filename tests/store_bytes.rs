@@ -3,15 +3,12 @@
 #![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
-use everlog::store::Value;
-use everlog::{ErrorKind, Store};
-use serde_json::json;
+mod store_kit;
 
-fn scratch() -> (tempfile::TempDir, Store) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(directory.path().join("store")).expect("opens");
-    (directory, store)
-}
+use everlog::ErrorKind;
+use everlog::store::Value;
+use serde_json::json;
+use store_kit::{reopen, scratch};
 
 fn some(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|place| (place * 31 + seed + place / 251) as u8).collect()
@@ -37,9 +34,7 @@ fn bytes_of_every_size_read_back_also_from_a_snapshot_and_from_the_past() {
         let past = store.at(before).unwrap();
         assert_eq!(past.get_bytes("files.1000000.data").unwrap(), Some(some(1_000_000, 1)));
         store.snapshot().unwrap();
-        store.close().unwrap();
-        drop(store);
-        store = Store::open(directory.path().join("store")).unwrap();
+        store = reopen(&directory, store);
     }
     assert_eq!(store.get_bytes("files.none").unwrap(), None);
     assert!(store.entry("files.1000000").unwrap().unwrap().value.bytes() < 100, "the document stays small");

@@ -3,16 +3,13 @@
 #![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
+mod store_kit;
+
 use std::io::{self, Write};
 
 use everlog::store::{Form, Format, Import};
 use everlog::{ErrorKind, Meta, Store, View, path};
-
-fn scratch() -> (tempfile::TempDir, Store) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(directory.path().join("store")).expect("opens");
-    (directory, store)
-}
+use store_kit::{reopen, scratch};
 
 fn json(view: &View, path: &str, form: Form) -> String {
     let mut text = Vec::new();
@@ -103,9 +100,7 @@ fn snapshots_and_reopening_do_not_change_an_export() {
     let (directory, store) = filled();
     let before = lines(&store.view(), &[]);
     store.snapshot().unwrap();
-    store.close().unwrap();
-    drop(store);
-    let store = Store::open(directory.path().join("store")).unwrap();
+    let store = reopen(&directory, store);
     assert_eq!(lines(&store.view(), &[]), before);
 }
 

@@ -3,12 +3,14 @@
 #![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::disallowed_methods, reason = "this is a test")]
 
+mod store_kit;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use everlog::journal::Background;
 use everlog::store::{Import, Mirror};
 use everlog::{ErrorKind, Store, path};
+use store_kit::{patiently, quiet, scratch, scratch_with, shut};
 
 struct Scene {
     store: Store,
@@ -18,9 +20,7 @@ struct Scene {
 
 /// A store without threads: a mirror is written when that is asked.
 fn scene() -> Scene {
-    let directory = tempfile::tempdir().expect("a directory");
-    let options = Store::options().background(Background::Inline);
-    let store = options.open(directory.path().join("store")).expect("opens");
+    let (directory, store) = scratch_with(quiet());
     Scene { store, file: directory.path().join("my settings.json"), directory }
 }
 
@@ -42,16 +42,6 @@ fn edit(file: &Path, from: &str, to: &str) {
     std::fs::write(file, old.replace(from, to)).expect("writes");
 }
 
-fn patiently(what: &str, mut look: impl FnMut() -> bool) {
-    for _ in 0..1000 {
-        if look() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("{what}");
-}
-
 fn conflict(mirror: &Mirror) -> String {
     let error = mirror.write().expect_err("refuses");
     assert_eq!(error.kind(), &ErrorKind::Conflict, "{error}");
@@ -61,8 +51,7 @@ fn conflict(mirror: &Mirror) -> String {
 
 #[test]
 fn the_file_follows_commits_by_itself_and_shows_the_end_after_a_close() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(directory.path().join("store")).unwrap();
+    let (directory, store) = scratch();
     let file = directory.path().join("settings.json");
     store.set("settings.theme", "dark").unwrap();
     let mirror = store.mirror("settings", &file).unwrap();
@@ -164,9 +153,8 @@ fn a_mirror_goes_on_where_an_earlier_one_ended_also_after_edits() {
     store.set("settings.a", &1).unwrap();
     drop(store.mirror("settings", &file).unwrap());
     store.set("settings.a", &2).unwrap();
-    store.close().unwrap();
-    drop(store);
-    let store = Store::options().background(Background::Inline).open(directory.path().join("store")).unwrap();
+    shut(store);
+    let store = quiet().open(directory.path().join("store")).unwrap();
     let mirror = store.mirror("settings", &file).unwrap();
     assert_eq!(documents(&file), r#"{"a":2}"#);
     drop(mirror);

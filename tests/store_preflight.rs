@@ -3,13 +3,10 @@
 #![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
-use everlog::{Error, ErrorKind, Store};
+mod store_kit;
 
-fn scratch() -> (tempfile::TempDir, Store) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(directory.path().join("store")).expect("opens");
-    (directory, store)
-}
+use everlog::{Error, ErrorKind, Store};
+use store_kit::{scratch, scratch_with};
 
 /// T26, S09, S20: what would be written is known before.
 #[test]
@@ -64,10 +61,9 @@ fn what_the_closure_refuses_is_part_of_the_answer() {
 /// S09, S10: sizes and quota.
 #[test]
 fn limits_that_would_be_passed_are_named() {
-    let directory = tempfile::tempdir().expect("a directory");
     let options =
         Store::options().journal(|journal| journal.record_bytes_max(100 << 10).journal_bytes_max(4 << 20));
-    let store = options.open(directory.path().join("store")).unwrap();
+    let (_directory, store) = scratch_with(options);
     let large = "x".repeat(200 << 10);
     let limit = store.preflight(|tx| tx.set("a.b", &large)).unwrap().limit.expect("too large");
     assert!(matches!(limit.kind(), ErrorKind::TooLarge { .. }), "{limit}");
@@ -89,11 +85,10 @@ fn limits_that_would_be_passed_are_named() {
 #[test]
 fn bounds_of_collections_are_kept_and_their_limits_named() {
     use everlog::store::Collection;
-    let directory = tempfile::tempdir().expect("a directory");
     let options = Store::options()
         .collection(Collection::new("recent").keep_last(1))
         .collection(Collection::new("small").bytes_max(20));
-    let store = options.open(directory.path().join("store")).unwrap();
+    let (_directory, store) = scratch_with(options);
     store.set("recent.a", &1).unwrap();
     let preflight = store.preflight(|tx| tx.set("recent.b", &2)).unwrap();
     let paths: Vec<String> = preflight.changes.iter().map(|change| change.path.to_string()).collect();
@@ -120,9 +115,8 @@ fn a_closed_store_and_one_for_reading_answer_with_an_error() {
 #[test]
 fn all_violations_are_told_at_once() {
     use everlog::store::Schema;
-    let directory = tempfile::tempdir().expect("a directory");
     let options = Store::options().schema("notes", Schema::each(r#"{"required": ["title"]}"#));
-    let store = options.open(directory.path().join("store")).unwrap();
+    let (_directory, store) = scratch_with(options);
     let preflight = store
         .preflight(|tx| Ok((tx.set("notes.a.b", &1)?, tx.set("notes.c.d", &1)?, tx.set("free.a", &1)?)))
         .unwrap();

@@ -3,26 +3,22 @@
 #![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
+mod store_kit;
+
 use std::sync::Arc;
 
-use everlog::journal::Background;
 use everlog::medium::Sim;
 use everlog::store::{PathChange, Value};
 use everlog::{ErrorKind, Meta, Store, When, path};
 use proptest::prelude::*;
+use store_kit::{json, on, quiet, shut};
 
 fn open(sim: &Sim) -> Store {
-    let options =
-        Store::options().background(Background::Inline).not_rolled_back(["tokens", "users.a.secret"]);
-    options.open_on(Arc::new(sim.clone())).expect("opens")
+    on(quiet().not_rolled_back(["tokens", "users.a.secret"]), sim)
 }
 
 fn store() -> Store {
     open(&Sim::new(1))
-}
-
-fn json(store: &Store, path: &str) -> String {
-    store.get_value(path).unwrap().map_or("-".to_owned(), |value| value.to_string())
 }
 
 fn paths(changes: &[PathChange]) -> Vec<String> {
@@ -57,8 +53,7 @@ fn a_rollback_brings_back_what_was_and_a_rollback_of_it_what_was_after() {
     let point = store.timeline().page(1, None).unwrap().points.remove(0);
     assert_eq!((point.position, point.rollback_to), (receipt.position, Some(before)));
     assert_eq!(point.actor(), Some("anna"));
-    store.close().unwrap();
-    drop(store);
+    shut(store);
     let store = open(&sim);
     assert_eq!(json(&store, "settings"), old, "also after reopening");
     store.rollback_to(after).unwrap().commit().unwrap();

@@ -3,32 +3,19 @@
 #![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
-use std::sync::Arc;
+mod store_kit;
+
 use std::time::Duration;
 
-use everlog::journal::{Background, Retention};
+use everlog::journal::Retention;
 use everlog::medium::Sim;
 use everlog::store::UndoScope;
-use everlog::testing::ManualClock;
 use everlog::{ErrorKind, Store, path};
 use proptest::prelude::*;
-
-fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::new("2026-11-19T18:00:00Z".parse().expect("a time")))
-}
-
-fn open(sim: &Sim, clock: &Arc<ManualClock>) -> Store {
-    let options = Store::options().background(Background::Inline).clock(clock.clone());
-    let options = options.journal(|journal| journal.segment_bytes(16 << 10, 16 << 10));
-    options.open_on(Arc::new(sim.clone())).expect("opens")
-}
+use store_kit::{clock, clocked, json};
 
 fn store() -> Store {
-    open(&Sim::new(1), &clock())
-}
-
-fn json(store: &Store, path: &str) -> String {
-    store.get_value(path).unwrap().map_or("-".to_owned(), |value| value.to_string())
+    clocked(&Sim::new(1), &clock())
 }
 
 fn group(scope: &UndoScope, label: &str, path: &str, value: impl serde::Serialize) {
@@ -128,7 +115,7 @@ fn paths_outside_the_scope_are_refused_and_nothing_is_written() {
 #[test]
 fn the_stack_is_the_same_after_reopening() {
     let (sim, clock) = (Sim::new(1), clock());
-    let store = open(&sim, &clock);
+    let store = clocked(&sim, &clock);
     let editor = store.undo_scope("editor", ["notes"]).unwrap();
     for number in 0..6 {
         group(&editor, &format!("group {number}"), "notes.n", number);
@@ -149,7 +136,7 @@ fn the_stack_is_the_same_after_reopening() {
     assert_eq!((expected.0.len(), expected.1.len()), (4, 2));
     store.close().unwrap();
     drop((store, editor));
-    let store = open(&sim, &clock);
+    let store = clocked(&sim, &clock);
     let editor = store.undo_scope("editor", ["notes"]).unwrap();
     assert_eq!(labels(&editor), expected);
     editor.redo().unwrap();
@@ -166,7 +153,7 @@ fn the_stack_is_the_same_after_reopening() {
 #[test]
 fn what_the_history_no_longer_has_cannot_be_undone_after_reopening() {
     let (sim, clock) = (Sim::new(1), clock());
-    let store = open(&sim, &clock);
+    let store = clocked(&sim, &clock);
     let editor = store.undo_scope("editor", ["notes"]).unwrap();
     group(&editor, "old", "notes.old", 1);
     for number in 0..2000 {
@@ -178,7 +165,7 @@ fn what_the_history_no_longer_has_cannot_be_undone_after_reopening() {
     assert_eq!(editor.undo_labels(), ["young", "old"], "in this session it is remembered");
     store.close().unwrap();
     drop((store, editor));
-    let editor = open(&sim, &clock).undo_scope("editor", ["notes"]).unwrap();
+    let editor = clocked(&sim, &clock).undo_scope("editor", ["notes"]).unwrap();
     assert_eq!(editor.undo_labels(), ["young"]);
     editor.undo().unwrap();
     assert!(!editor.can_undo());
@@ -213,7 +200,7 @@ proptest! {
             proptest::collection::vec((0..3_u8, 0..3_u8, 0..6_u8), 1..4), 1..12), reopen in any::<bool>(),
     ) {
         let (sim, clock) = (Sim::new(1), clock());
-        let mut store = open(&sim, &clock);
+        let mut store = clocked(&sim, &clock);
         store.set("c.0", &serde_json::json!({"0": 1, "1": [1, 2]})).unwrap();
         let mut editor = store.undo_scope("editor", ["c"]).unwrap();
         let mut states = vec![json(&store, "c")];
@@ -238,7 +225,7 @@ proptest! {
         if reopen {
             store.close().unwrap();
             drop((store, editor));
-            store = open(&sim, &clock);
+            store = clocked(&sim, &clock);
             editor = store.undo_scope("editor", ["c"]).unwrap();
         }
         for state in states.iter().rev().skip(1) {
