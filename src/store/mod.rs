@@ -26,7 +26,6 @@
 //! ```
 
 mod app_dir;
-mod back;
 mod base;
 #[cfg(feature = "cli")]
 mod beside;
@@ -73,6 +72,7 @@ mod upkeep;
 mod value;
 mod version;
 mod view;
+mod walk;
 mod watch;
 
 use std::sync::Arc;

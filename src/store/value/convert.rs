@@ -73,6 +73,19 @@ impl<'de> IntoDeserializer<'de, JsonError> for &'de Value {
     }
 }
 
+/// A newtype stands in JSON as what it holds.
+macro_rules! newtypes {
+    () => {
+        fn deserialize_newtype_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            visitor: V,
+        ) -> Result<V::Value, JsonError> {
+            visitor.visit_newtype_struct(self)
+        }
+    };
+}
+
 impl<'de> Deserializer<'de> for &'de Value {
     type Error = JsonError;
 
@@ -104,24 +117,16 @@ impl<'de> Deserializer<'de> for &'de Value {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, JsonError> {
-        visitor.visit_newtype_struct(self)
-    }
+    newtypes!();
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        _: &'static str,
-        _: &'static [&'static str],
+        name: &'static str,
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, JsonError> {
         match self {
-            Value::String(text) => {
-                visitor.visit_enum(IntoDeserializer::<JsonError>::into_deserializer(&**text))
-            }
+            Value::String(text) => Key(text).deserialize_enum(name, variants, visitor),
             Value::Object(object) if object.len() == 1 => {
                 let members = object.iter().map(|(key, value)| (Key(key), value));
                 visitor.visit_enum(MapAccessDeserializer::new(MapDeserializer::new(members)))
@@ -167,13 +172,7 @@ impl<'de> Deserializer<'de> for Key<'de> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, JsonError> {
-        visitor.visit_newtype_struct(self)
-    }
+    newtypes!();
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
