@@ -8,7 +8,7 @@ use crate::snapshot::{Run, RunInfo, RunIter, RunRev};
 use crate::store::cache::Cache;
 use crate::store::document::{Document, Slot};
 use crate::store::key::Key;
-use crate::store::walk::{Newest, Way};
+use crate::store::walk::{Direction, Newest};
 
 /// What lies on disk below a version. Shared by all versions since the snapshot was taken in.
 #[derive(Debug, Default)]
@@ -60,11 +60,11 @@ impl Base {
 
     /// All pairs below `below` from the last to the first, removed ones included, still encoded.
     pub(crate) fn walk_back(&self, below: Option<&[u8]>) -> Newest<RunRev> {
-        Newest::of(Way::Backwards, self.runs.iter().map(|run| run.rev_below(below)))
+        Newest::of(Direction::Backwards, self.runs.iter().map(|run| run.rev_below(below)))
     }
 
     /// All pairs at and above `from`, removed ones included, still encoded.
     pub(crate) fn walk(&self, from: &[u8]) -> Newest<RunIter> {
-        Newest::of(Way::Forwards, self.runs.iter().map(|run| run.iter_from(from)))
+        Newest::of(Direction::Forwards, self.runs.iter().map(|run| run.iter_from(from)))
     }
 }

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::{Journal, RecordKind};
+use crate::journal::Journal;
 use crate::position::{Epoch, Lsn, Position};
-use crate::segment::record::Records;
 use crate::state::when::{resolve, resolve_range};
 use crate::state::{Meta, When};
 use crate::store::diff::Scope;
 use crate::store::op::Op;
 use crate::store::path::{IntoPath, Path};
-use crate::store::replay::Stamps;
+use crate::store::replay::{self, Stamps};
 use crate::store::transaction::Tx;
 use crate::store::value::{Object, Value};
 use crate::store::{Store, key};
@@ -172,23 +171,13 @@ impl Timeline {
     /// The points of whole transactions in `(after, through]`, oldest first. Both ends are ends of transactions.
     fn read(&self, after: Lsn, through: Lsn) -> Result<Vec<RestorePoint>> {
         let (mut found, mut stamps, mut open) = (Vec::new(), Stamps::default(), None);
-        self.journal.each_frame(after, through, &mut |header, body| {
-            let mut lsn = header.first_lsn;
-            for view in Records::new(body) {
-                let view = view?;
-                if lsn > after && lsn <= through && view.kind == RecordKind::Event {
-                    let position = Position::new(header.epoch, lsn);
-                    let stamp = stamps.next(position, &view)?;
-                    let point = open.get_or_insert_with(|| RestorePoint::at(position, view.time));
-                    (point.position, point.meta) = (position, stamp.meta);
-                    let op =
-                        Op::decode(view.type_version, view.payload).map_err(|error| error.at_lsn(lsn))?;
-                    self.tell(point, op);
-                    if view.end {
-                        found.extend(open.take().filter(|point| point.changes > 0));
-                    }
-                }
-                lsn = lsn.next();
+        replay::each_event(&self.journal, after, through, &mut |position, view| {
+            let stamp = stamps.next(position, view)?;
+            let point = open.get_or_insert_with(|| RestorePoint::at(position, view.time));
+            (point.position, point.meta) = (position, stamp.meta);
+            self.tell(point, replay::decode(position.lsn, view)?);
+            if view.end {
+                found.extend(open.take().filter(|point| point.changes > 0));
             }
             Ok(())
         })?;

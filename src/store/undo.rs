@@ -15,9 +15,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::{Durability, Journal, Receipt, RecordKind};
+use crate::journal::{Durability, Journal, Receipt};
 use crate::position::Lsn;
-use crate::segment::record::Records;
 use crate::state::commit::Manner;
 use crate::store::diff::{Difference, PathChange, Scope};
 use crate::store::key::{self, Key};
@@ -405,38 +404,22 @@ fn differences_in_log(journal: &Journal, group: &Group) -> Result<Vec<Difference
     let mut after = before.clone();
     replay::catch_up(journal, &mut after, group.last)?;
     let mut ops = Vec::new();
-    each_event(journal, group.first.before(), group.last, &mut |lsn, version, payload, _| {
-        ops.push((lsn, Op::decode(version, payload)?));
+    replay::each_event(journal, group.first.before(), group.last, &mut |position, view| {
+        ops.push((position.lsn, replay::decode(position.lsn, view)?));
         Ok(())
     })?;
     differences(ops.iter().map(|(lsn, op)| (*lsn, op)), &before, &after)
-}
-
-type SeeEvent<'a> = dyn FnMut(Lsn, u16, &[u8], bool) -> Result<()> + 'a;
-
-/// Visits the events in `(after, through]`: number, version, payload, and whether it ends its transaction.
-fn each_event(journal: &Journal, after: Lsn, through: Lsn, see: &mut SeeEvent<'_>) -> Result<()> {
-    journal.each_frame(after, through, &mut |header, body| {
-        let mut lsn = header.first_lsn;
-        for view in Records::new(body) {
-            let view = view?;
-            if lsn > after && lsn <= through && view.kind == RecordKind::Event {
-                see(lsn, view.type_version, view.payload, view.end).map_err(|error| error.at_lsn(lsn))?;
-            }
-            lsn = lsn.next();
-        }
-        Ok(())
-    })
 }
 
 /// Makes the stacks of a scope from the notes in the log.
 fn stacks_in_log(journal: &Journal, name: &str) -> Result<Stacks> {
     let (mut stacks, mut first) = (Stacks::default(), None);
     let (horizon, end) = (journal.horizon().lsn, journal.durable_lsn());
-    each_event(journal, horizon, end, &mut |lsn, version, payload, ends| {
+    replay::each_event(journal, horizon, end, &mut |position, view| {
+        let lsn = position.lsn;
         let start = *first.get_or_insert(lsn);
-        if payload.starts_with(NOTE_START)
-            && let Op::Note { value, .. } = Op::decode(version, payload)?
+        if view.payload.starts_with(NOTE_START)
+            && let Op::Note { value, .. } = replay::decode(lsn, view)?
             && value.get("scope").and_then(Value::as_str) == Some(name)
         {
             let turned = |way: Way| value.get(way.word()).and_then(Value::as_u64).map(Lsn::new);
@@ -449,7 +432,7 @@ fn stacks_in_log(journal: &Journal, name: &str) -> Result<Stacks> {
                 }
             }
         }
-        if ends {
+        if view.end {
             first = None;
         }
         Ok(())

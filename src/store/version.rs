@@ -22,7 +22,7 @@ use crate::store::key::{self, Key};
 use crate::store::op::Op;
 use crate::store::path::Path;
 use crate::store::value::{Array, DEPTH_MAX, Fault, Object, Value, keyed_sum};
-use crate::store::walk::{Merge, Newest, Pair, Way};
+use crate::store::walk::{Direction, Merge, Newest, Pair};
 
 /// The largest document, in bytes of its text.
 pub(crate) const DOCUMENT_BYTES_MAX: u64 = 15 * 1024 * 1024;
@@ -172,8 +172,9 @@ impl Version {
     ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
         let bounds = Within::new(from, below);
         let walk = bounds.clone().of(self.base.walk(&bounds.from));
-        let newer = Newest::of(Way::Forwards, self.overlays().map(|overlay| bounds.slots(overlay)));
-        Merge::new(Way::Forwards, newer, walk, Slot::decode).filter_map(here(|slot: Slot| slot.document()))
+        let newer = Newest::of(Direction::Forwards, self.overlays().map(|overlay| bounds.slots(overlay)));
+        Merge::new(Direction::Forwards, newer, walk, Slot::decode)
+            .filter_map(here(|slot: Slot| slot.document()))
     }
 
     /// The same from the last to the first.
@@ -184,8 +185,10 @@ impl Version {
     ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
         let bounds = Within::new(from, below);
         let walk = bounds.clone().of(self.base.walk_back(bounds.below.as_deref()));
-        let newer = Newest::of(Way::Backwards, self.overlays().map(|overlay| bounds.slots(overlay).rev()));
-        Merge::new(Way::Backwards, newer, walk, Slot::decode).filter_map(here(|slot: Slot| slot.document()))
+        let newer =
+            Newest::of(Direction::Backwards, self.overlays().map(|overlay| bounds.slots(overlay).rev()));
+        Merge::new(Direction::Backwards, newer, walk, Slot::decode)
+            .filter_map(here(|slot: Slot| slot.document()))
     }
 
     /// What can be said of all documents whose keys start with `prefix`, from the key `from` on, without reading values.
@@ -196,9 +199,9 @@ impl Version {
     ) -> impl Iterator<Item = Result<(Key, Head)>> + '_ {
         let bounds = Within::new(from, key::after(prefix));
         let walk = bounds.clone().of(self.base.walk(&bounds.from));
-        let newer = Newest::of(Way::Forwards, self.overlays().map(|overlay| bounds.slots(overlay)));
+        let newer = Newest::of(Direction::Forwards, self.overlays().map(|overlay| bounds.slots(overlay)));
         let newer = newer.map(|(key, slot)| (key, Head::of(&slot)));
-        Merge::new(Way::Forwards, newer, walk, Head::decode).filter_map(here(|head| head))
+        Merge::new(Direction::Forwards, newer, walk, Head::decode).filter_map(here(|head| head))
     }
 
     /// What a collection has.
@@ -258,10 +261,10 @@ impl Version {
         let prefix = prefix.to_vec();
         let overlays = self.overlays().chain(other.overlays());
         let slots = overlays.map(|overlay| Within::new(prefix.clone(), key::after(&prefix)).slots(overlay));
-        let newer = Newest::of(Way::Forwards, slots).map(|(key, _)| (key, ()));
+        let newer = Newest::of(Direction::Forwards, slots).map(|(key, _)| (key, ()));
         let runs = self.base.runs_beyond(&other.base).chain(other.base.runs_beyond(&self.base));
-        let runs = Newest::of(Way::Forwards, runs.map(|run| run.iter_from(&prefix)));
-        let keys = Merge::new(Way::Forwards, newer, runs, |_| Ok(())).map(|pair| Ok(pair?.0));
+        let runs = Newest::of(Direction::Forwards, runs.map(|run| run.iter_from(&prefix)));
+        let keys = Merge::new(Direction::Forwards, newer, runs, |_| Ok(())).map(|pair| Ok(pair?.0));
         keys.take_while(move |key| key.as_ref().map_or(true, |key| key.starts_with(&prefix)))
     }
 

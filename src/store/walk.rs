@@ -1,4 +1,4 @@
-//! Layers of pairs in order of their keys, newest first, as one: each key once, forwards or backwards.
+//! Overlays and runs in order of their keys as one: each key once, with what the newest says, forwards or backwards.
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
@@ -11,19 +11,19 @@ pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 
 /// Where a walk starts and ends.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Way {
+pub(crate) enum Direction {
     /// From the first key to the last.
     Forwards,
     /// From the last key to the first.
     Backwards,
 }
 
-impl Way {
+impl Direction {
     /// Which of two keys comes first.
     fn order(self, left: &[u8], right: &[u8]) -> Ordering {
         match self {
-            Way::Forwards => left.cmp(right),
-            Way::Backwards => right.cmp(left),
+            Direction::Forwards => left.cmp(right),
+            Direction::Backwards => right.cmp(left),
         }
     }
 }
@@ -46,17 +46,17 @@ impl Keyed for Result<Pair> {
     }
 }
 
-/// What several layers of one kind say: of each key what the newest does.
+/// What several overlays, or several runs, say: of each key what the newest does.
 pub(crate) struct Newest<I: Iterator> {
-    way: Way,
+    direction: Direction,
     /// Newest first.
-    layers: Vec<Peekable<I>>,
+    sources: Vec<Peekable<I>>,
 }
 
 impl<I: Iterator> Newest<I> {
-    /// Of layers that go the same way.
-    pub(crate) fn of(way: Way, newest_first: impl Iterator<Item = I>) -> Newest<I> {
-        Newest { way, layers: newest_first.map(Iterator::peekable).collect() }
+    /// Of sources that go the same way.
+    pub(crate) fn of(direction: Direction, newest_first: impl Iterator<Item = I>) -> Newest<I> {
+        Newest { direction, sources: newest_first.map(Iterator::peekable).collect() }
     }
 }
 
@@ -64,22 +64,22 @@ impl<I: Iterator<Item: Keyed>> Iterator for Newest<I> {
     type Item = I::Item;
 
     fn next(&mut self) -> Option<I::Item> {
-        let is_error = |layer: &mut Peekable<I>| layer.peek().is_some_and(|item| item.key().is_none());
-        if let Some(place) = self.layers.iter_mut().position(is_error) {
-            return self.layers[place].next();
+        let is_error = |source: &mut Peekable<I>| source.peek().is_some_and(|item| item.key().is_none());
+        if let Some(place) = self.sources.iter_mut().position(is_error) {
+            return self.sources[place].next();
         }
         let mut first: Option<(usize, &[u8])> = None;
-        for (place, layer) in self.layers.iter_mut().enumerate() {
-            if let Some(key) = layer.peek().and_then(Keyed::key)
-                && first.is_none_or(|(_, first)| self.way.order(key, first).is_lt())
+        for (place, source) in self.sources.iter_mut().enumerate() {
+            if let Some(key) = source.peek().and_then(Keyed::key)
+                && first.is_none_or(|(_, first)| self.direction.order(key, first).is_lt())
             {
                 first = Some((place, key));
             }
         }
         let place = first?.0;
-        let found = self.layers[place].next()?;
-        for layer in &mut self.layers[place + 1..] {
-            layer.next_if(|older| older.key() == found.key());
+        let found = self.sources[place].next()?;
+        for source in &mut self.sources[place + 1..] {
+            source.next_if(|older| older.key() == found.key());
         }
         Some(found)
     }
@@ -87,7 +87,7 @@ impl<I: Iterator<Item: Keyed>> Iterator for Newest<I> {
 
 /// What overlays say over what runs say: of each key one.
 pub(crate) struct Merge<O: Iterator, B: Iterator, S> {
-    way: Way,
+    direction: Direction,
     newer: Peekable<O>,
     base: Peekable<B>,
     decode: fn(&[u8]) -> Result<S>,
@@ -99,8 +99,13 @@ where
     B: Iterator<Item = Result<Pair>>,
 {
     /// Both go the same way; `decode` reads what the base has.
-    pub(crate) fn new(way: Way, newer: O, base: B, decode: fn(&[u8]) -> Result<S>) -> Merge<O, B, S> {
-        Merge { way, newer: newer.peekable(), base: base.peekable(), decode }
+    pub(crate) fn new(
+        direction: Direction,
+        newer: O,
+        base: B,
+        decode: fn(&[u8]) -> Result<S>,
+    ) -> Merge<O, B, S> {
+        Merge { direction, newer: newer.peekable(), base: base.peekable(), decode }
     }
 }
 
@@ -113,7 +118,7 @@ where
 
     fn next(&mut self) -> Option<Self::Item> {
         let order = match (self.newer.peek(), self.base.peek()) {
-            (Some((newer, _)), Some(Ok((older, _)))) => self.way.order(newer, older),
+            (Some((newer, _)), Some(Ok((older, _)))) => self.direction.order(newer, older),
             (Some(_), None) => Ordering::Less,
             // Also an error, which is told before anything that may stand behind it.
             (_, _) => Ordering::Greater,
