@@ -29,6 +29,7 @@ use crate::store::collection::Declared;
 use crate::store::diff::Scope;
 use crate::store::feed::Feeds;
 use crate::store::follow::Follower;
+use crate::store::offer::Offers;
 use crate::store::op::OP_VERSION;
 use crate::store::replay;
 use crate::store::rules::Rules;
@@ -41,9 +42,9 @@ pub(crate) struct Order {
     /// Tells stores apart.
     pub(crate) id: u64,
     pub(crate) journal: Journal,
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     /// Held while a commit decides and takes its place.
-    pending: Mutex<Pending>,
+    pub(super) pending: Mutex<Pending>,
     pub(super) queue: Mutex<Queue>,
     /// Somebody listens, or did once.
     pub(super) listened: AtomicBool,
@@ -57,6 +58,8 @@ pub(crate) struct Order {
     /// What a rollback leaves alone.
     pub(super) kept: Scope,
     pub(super) undo: Scopes,
+    /// What was offered and has no place yet.
+    pub(super) offers: Offers,
     /// Held while a snapshot is made.
     pub(super) upkeep: Mutex<()>,
     /// For the threads that work beside the commits.
@@ -64,10 +67,10 @@ pub(crate) struct Order {
 }
 
 /// The version of everything that has a place in the order.
-struct Pending {
-    version: Version,
+pub(super) struct Pending {
+    pub(super) version: Version,
     /// How often numbers had been taken back when it was made.
-    refusals: u64,
+    pub(super) refusals: u64,
     /// The number of the last sealed overlay.
     sealed: u64,
     /// The journal has failed, and it was made from the published one for the last time.
@@ -151,6 +154,7 @@ impl Order {
             rules,
             kept,
             undo: Scopes::default(),
+            offers: Offers::default(),
             upkeep: Mutex::new(()),
             me: me.clone(),
         }))
@@ -158,6 +162,7 @@ impl Order {
 
     /// Closes the journal and frees its directory for another handle.
     pub(crate) fn close(&self) -> Result<()> {
+        self.log_offered();
         let closed = match self.place.get() {
             Some(place) => place.free(self.id, || self.journal.close()),
             None => self.journal.close(),
@@ -261,7 +266,7 @@ impl Order {
     }
 
     /// Has a draft keep the bounds of collections and the limits of the store.
-    fn bound(&self, pending: &mut Pending, draft: &mut Draft) -> Result<()> {
+    pub(super) fn bound(&self, pending: &mut Pending, draft: &mut Draft) -> Result<()> {
         let passed = pending.pace.pass(&self.journal, draft.version().position.lsn);
         draft.bound(&Ages::new(&self.journal, passed))
     }
@@ -313,7 +318,7 @@ impl Order {
         }
     }
 
-    fn enter(
+    pub(super) fn enter(
         &self,
         pending: &mut Pending,
         manner: &Manner,
@@ -345,7 +350,7 @@ impl Order {
         }
     }
 
-    fn reserve(&self, refusals: u64) -> Result<crate::journal::commit::Reserved> {
+    pub(super) fn reserve(&self, refusals: u64) -> Result<crate::journal::commit::Reserved> {
         let core = self.journal.writer_core()?;
         let reserved = core.reserve()?;
         match core.refusal_since(refusals) {
@@ -367,10 +372,11 @@ impl Order {
         self.first_waiting.store(first, Ordering::Release);
     }
 
-    /// Takes the order, with a pending version that is what the order says.
-    fn lock_pending(&self) -> Result<MutexGuard<'_, Pending>> {
+    /// Takes the order, with a pending version that is what the order says and has all that was offered.
+    pub(super) fn lock_pending(&self) -> Result<MutexGuard<'_, Pending>> {
         let mut pending = self.pending.lock();
         self.refresh(&mut pending)?;
+        self.enter_offered(&mut pending);
         Ok(pending)
     }
 
