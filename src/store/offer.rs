@@ -46,14 +46,6 @@ struct Held {
 }
 
 impl Held {
-    fn take(&mut self, now: Duration) -> Vec<(Path, Value)> {
-        let values = std::mem::take(&mut self.values);
-        if !values.is_empty() {
-            self.logged = Some(now);
-        }
-        values
-    }
-
     /// Puts a value in the place of an older one at the same path; what was held inside that path goes.
     fn put(&mut self, path: Path, value: Value) {
         self.values.retain(|(held, _)| *held == path || !path.is_prefix_of(held));
@@ -76,8 +68,15 @@ impl Held {
 impl Order {
     /// Gives what is held its place, before whatever takes the order now.
     pub(super) fn enter_offered(&self, pending: &mut Pending) {
-        let values = self.offers.0.lock().take(self.elapsed());
-        if values.is_empty() || self.enter_values(pending, &values).is_ok() {
+        let values = {
+            let mut held = self.offers.0.lock();
+            if held.values.is_empty() {
+                return;
+            }
+            held.logged = Some(self.elapsed());
+            std::mem::take(&mut held.values)
+        };
+        if self.enter_values(pending, &values).is_ok() {
             return;
         }
         // One that cannot be set takes no other with it.
@@ -175,11 +174,11 @@ impl Store {
     /// a window is, a cursor, how far a list is scrolled. Only for collections that are declared
     /// [`relaxed`](crate::store::Collection::relaxed). Of all values offered for a path only the newest is kept; it is held
     /// in memory and logged after [`OFFER_INTERVAL`] at the latest, before the next commit of anything, before a snapshot
-    /// and on closing. So the log grows by one commit a second at most, or with the commits that there are anyway.
+    /// and on closing. So the log grows by a commit or two a second, or with the commits that there are anyway.
     ///
     /// There is no receipt, as there is nothing to rely on: a crash, also of the program alone, takes what is held.
     /// Readers, watchers and the history see what was logged once it is durable (J4), and never what was replaced before
-    /// that. Transactions that begin later see it, and [`Store::offered`] shows it. With [`Background::Inline`] no thread
+    /// that. Transactions that begin later see it and come after it (J12), and [`Store::offered`] shows it. With [`Background::Inline`] no thread
     /// runs, and what is held waits for one of the others, or for the next offer.
     ///
     /// # Errors

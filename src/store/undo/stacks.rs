@@ -79,8 +79,8 @@ impl Stacks {
         if is_noted && self.pushed < 2 * depth {
             return None;
         }
-        let staying = self.undo.iter().rev().take(depth - 1);
-        Some(staying.last().map_or(first, |oldest| oldest.first))
+        let oldest = self.undo.get(self.undo.len().saturating_sub(depth - 1));
+        Some(oldest.map_or(first, |oldest| oldest.first))
     }
 
     /// A group was let go.
