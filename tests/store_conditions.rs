@@ -10,10 +10,10 @@ use std::time::Duration;
 use everlog::journal::Retention;
 use everlog::medium::Sim;
 use everlog::medium::sim::Crash;
-use everlog::store::{Expected, ONCE_AGE, ONCE_KEYS_MAX};
+use everlog::store::{Collection, Expected, ONCE_AGE, ONCE_KEYS_MAX};
 use everlog::{Durability, ErrorKind, Position, Store, Timestamp, path};
 use proptest::prelude::*;
-use store_kit::{clock, clocked, kind, on, small, threads};
+use store_kit::{clock, clocked, kind, on, quiet, small, threads};
 
 /// Lets the past go, for which it takes some more of the present.
 fn forget(store: &Store) {
@@ -258,6 +258,23 @@ fn a_transaction_with_a_key_happens_once_and_answers_as_it_did_the_first_time() 
     for refused in [store.remove("$everlog"), store.set("$everlog.keys", &1), store.merge("$own.x", &1)] {
         assert_eq!(kind(refused), ErrorKind::Input, "that is the store's own");
     }
+}
+
+/// What bounds remove belongs to the transaction, and its receipt tells where all of it ends.
+#[test]
+fn a_repeated_transaction_with_a_key_answers_the_same_receipt_where_bounds_removed_something() {
+    let open = |sim: &Sim| on(quiet().collection(Collection::new("recent").keep_last(1)), sim);
+    let sim = Sim::new(8);
+    let store = open(&sim);
+    store.set("recent.a", &1).unwrap();
+    let add = |store: &Store| store.transaction_once("add", |tx| tx.set("recent.b", &1)).unwrap();
+    let first = add(&store);
+    assert_eq!(store.keys("recent").unwrap(), ["b"]);
+    assert_eq!(first.receipt.position, store.position());
+    assert_eq!(add(&store).receipt, first.receipt);
+    let store = open(&sim.crash(Crash::LoseAll));
+    let again = add(&store);
+    assert_eq!((again.repeated, again.receipt), (true, first.receipt));
 }
 
 /// C10: of many who ask at once, one does it.

@@ -1,12 +1,15 @@
 //! A preflight tells what a transaction would come to and leaves no trace.
 
-#![cfg(feature = "store")]
+#![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
 mod store_kit;
 
+use std::time::Duration;
+
+use everlog::medium::Sim;
 use everlog::{Error, ErrorKind, Store};
-use store_kit::{scratch, scratch_with};
+use store_kit::{clock, clocked, scratch, scratch_with};
 
 /// T26, S09, S20: what would be written is known before.
 #[test]
@@ -123,4 +126,30 @@ fn all_violations_are_told_at_once() {
     let paths: Vec<&str> = preflight.violations.iter().map(|violation| violation.path.as_str()).collect();
     assert_eq!(paths, ["notes.a", "notes.c"]);
     assert!(!preflight.is_clear());
+}
+
+/// J8: what was only looked at, or refused, says nothing of when the last commit was.
+#[test]
+fn a_preflight_leaves_no_trace_in_the_ages_of_entries() {
+    let hour = Duration::from_secs(3600);
+    for tries in 0..3 {
+        let clock = clock();
+        let store = clocked(&Sim::new(1), &clock);
+        let series = store.series::<u32>("log.here").max_age(hour);
+        match tries {
+            0 => {}
+            1 => assert!(store.preflight(|tx| tx.push(&series, &0)).unwrap().is_clear()),
+            _ => drop(store.transaction(|tx| {
+                tx.push(&series, &0)?;
+                Err::<(), _>(Error::new(ErrorKind::Conflict, "not now"))
+            })),
+        }
+        clock.advance(10 * hour);
+        series.push(&1).unwrap();
+        // The wall clock leaps; a second has passed.
+        clock.advance(Duration::from_secs(1));
+        clock.advance_wall(10 * hour);
+        series.push(&2).unwrap();
+        assert_eq!(series.len().unwrap(), 2, "after {tries}");
+    }
 }
