@@ -257,8 +257,10 @@ impl UndoScope {
     fn foresee(&self, way: Way) -> Result<(String, Vec<PathChange>)> {
         let group = self.newest(way)?;
         let changes = self.changes(&group, way)?;
-        let now = self.order.view();
-        changes.iter().try_for_each(|change| self.check_untouched(change, &now, &group, way))?;
+        let source = self.source(&group, way)?;
+        let store = Store { order: Arc::clone(&self.order), manner: self.manner.clone() };
+        let body = |tx: &mut Tx<'_>| self.carry_out(tx, &group, way, changes.clone(), source);
+        store.try_out(body)?.1.clear()?;
         Ok((group.label, changes))
     }
 
@@ -281,17 +283,26 @@ impl UndoScope {
         let group = self.newest(way)?;
         let changes = self.changes(&group, way)?;
         let source = self.source(&group, way)?;
-        let committed = self.order.commit(&self.manner, |tx: &mut Tx<'_>| -> Result<()> {
-            for change in &changes {
-                self.check_untouched(change, tx.version(), &group, way)?;
-            }
-            source.into_iter().for_each(|source| tx.draft.restore_from(source));
-            perform(tx, changes)?;
-            tx.apply(self.note(&group.label, Some((way, group.last)))).map(drop)
-        });
-        let receipt = committed?.1;
+        let body = |tx: &mut Tx<'_>| self.carry_out(tx, &group, way, changes, source);
+        let receipt = self.order.commit(&self.manner, body)?.1;
         self.with_stacks(|stacks| stacks.turned(way, group.last));
         Ok(receipt)
+    }
+
+    fn carry_out(
+        &self,
+        tx: &mut Tx<'_>,
+        group: &Group,
+        way: Way,
+        changes: Vec<PathChange>,
+        source: Option<Arc<Version>>,
+    ) -> Result<()> {
+        for change in &changes {
+            self.check_untouched(change, tx.version(), group, way)?;
+        }
+        source.into_iter().for_each(|source| tx.draft.restore_from(source));
+        perform(tx, changes)?;
+        tx.apply(self.note(&group.label, Some((way, group.last)))).map(drop)
     }
 
     /// The state that values come back from, if there are bytes out of line that may come back with them.

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::store::{RollbackPreview, Store, UndoScope};
 use crate::tool::outcome::{Outcome, Stop, Verdict, command, quoted};
 use crate::tool::render::{Form, Output, clean, plural};
-use crate::tool::store::open::{Missing, Said, reading, writing};
+use crate::tool::store::open::{Missing, Said, reading, trying, writing};
 use crate::tool::store::show::{ChangeShown, changes, committed};
 use crate::tool::when::When;
 
@@ -56,9 +56,10 @@ pub(crate) struct Undo {
 pub(crate) fn rollback(args: &Rollback, form: Form) -> Outcome {
     let mut output = Output::new(form);
     if !args.yes {
-        let store = reading(&args.dir)?;
+        let store = trying(&args.dir, Missing::Refuse, &args.said)?;
         let preview = prepare(&store, args)?;
         show(&mut output, &preview)?;
+        preview.foresee()?;
         if args.dry_run || preview.changes().is_empty() {
             if !output.is_json() {
                 output.line("nothing was changed")?;

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use crate::error::{Error, ErrorKind};
-use crate::store::{Format, Import, ImportReport, Source, Told, View};
-use crate::tool::outcome::{Outcome, Stop, Verdict};
+use crate::error::Error;
+use crate::store::{Format, Import, ImportReport, Source, Told};
+use crate::tool::outcome::{Outcome, Verdict};
 use crate::tool::render::{Form, Output, bytes, clean, plural};
-use crate::tool::store::open::{Missing, Said, reading, writing};
+use crate::tool::store::open::{Way, trying, writing};
 
 const FORMATS: [Format; 6] =
     [Format::Auto, Format::Json, Format::Conf, Format::Lowdb, Format::Tauri, Format::Lines];
@@ -40,14 +40,8 @@ pub(crate) struct ImportVerb {
     /// Import also what was imported before
     #[arg(long)]
     again: bool,
-    /// Refuse to create a store
-    #[arg(long)]
-    must_exist: bool,
-    /// Only say what would happen; change nothing
-    #[arg(long)]
-    dry_run: bool,
     #[command(flatten)]
-    said: Said,
+    way: Way,
 }
 
 fn parse_format(text: &str) -> Result<Format, String> {
@@ -64,16 +58,11 @@ fn parse_split(text: &str) -> Result<(String, String), String> {
 
 pub(crate) fn import(args: &ImportVerb, form: Form) -> Outcome {
     let mut output = Output::new(form);
-    let (source, way) = (source_of(&args.file)?, way_of(args));
-    let report = if args.dry_run {
-        let view = match (reading(&args.dir), args.must_exist) {
-            (Err(Stop::Failed(error)), false) if *error.kind() == ErrorKind::Missing => View::nothing(),
-            (opened, _) => opened?.view(),
-        };
-        view.foresee_import(source, &way)?
-    } else {
-        let missing = if args.must_exist { Missing::Refuse } else { Missing::Create };
-        writing(&args.dir, missing, &args.said, |store| Ok(store.import(source, &way)?))?
+    let (source, import) = (source_of(&args.file)?, import_of(args));
+    let Way { dry_run, said, .. } = &args.way;
+    let report = match dry_run {
+        true => trying(&args.dir, args.way.missing(), said)?.import(source, &import.dry_run())?,
+        false => writing(&args.dir, args.way.missing(), said, |store| Ok(store.import(source, &import)?))?,
     };
     match output.is_json() {
         true => output.json(&shown(&report))?,
@@ -93,7 +82,7 @@ fn source_of(file: &Path) -> Outcome<Source> {
     Ok(Source::Bytes(piped))
 }
 
-fn way_of(args: &ImportVerb) -> Import {
+fn import_of(args: &ImportVerb) -> Import {
     let mut way = Import::new().format(args.format);
     if let Some(collection) = &args.collection {
         way = way.as_collection(collection);
