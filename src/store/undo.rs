@@ -266,7 +266,8 @@ impl UndoScope {
 
     fn newest(&self, way: Way) -> Result<Group> {
         self.with_stacks(|stacks| stacks.stack(way).back().cloned()).ok_or_else(|| {
-            Error::new(ErrorKind::Absent, format!("there is nothing to {} in {:?}", way.word(), self.name))
+            let what = format!("there is nothing to {} in the undo scope {:?}", way.word(), self.name);
+            Error::new(ErrorKind::Absent, what).advise("only commits through the scope count: check its name")
         })
     }
 

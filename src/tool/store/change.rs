@@ -48,9 +48,13 @@ pub(crate) fn set(args: &Set, form: Form) -> Outcome {
     let path = args.path.as_str().into_path()?;
     let value = value_of(args)?;
     let Way { dry_run, said, .. } = &args.way;
-    if *dry_run {
+    // What is refused leaves no empty store behind.
+    if *dry_run || !args.dir.exists() {
         let store = trying(&args.dir, args.way.missing(), said)?;
-        return foreseen(&mut output, &store.try_out(|tx| tx.set_value(&path, value))?.1.clear()?);
+        let preflight = store.try_out(|tx| tx.set_value(&path, value.clone()))?.1.clear()?;
+        if *dry_run {
+            return foreseen(&mut output, &preflight);
+        }
     }
     let (changed, receipt) = writing(&args.dir, args.way.missing(), said, |store| {
         Ok(store.transaction(|tx| tx.set_value(&path, value))?)
@@ -97,7 +101,8 @@ fn value_of(args: &Set) -> Outcome<Value> {
         return Ok(Value::from(text));
     }
     Value::parse(text.as_bytes()).map_err(|error| {
+        let reason = error.what().trim_start_matches("text is not JSON: ");
         let next = "write it as JSON, '\"text\"' with its quotes, or give --text";
-        Error::new(ErrorKind::Input, format!("the value is not JSON: {}", error.what())).advise(next).into()
+        Error::new(ErrorKind::Input, format!("the value is not JSON: {reason}")).advise(next).into()
     })
 }

@@ -47,11 +47,11 @@ pub(crate) fn export(args: &Export, form: Form) -> Outcome {
     }
     let mut left = 0;
     match &args.output {
-        None => left = write(args, &view, path.as_ref(), output.writer())?,
+        None => left = write(args, form, &view, path.as_ref(), output.writer())?,
         Some(file) => {
             let mut fault = None;
             let replaced = outside::replace(file, |to| {
-                let written = write(args, &view, path.as_ref(), to);
+                let written = write(args, form, &view, path.as_ref(), to);
                 match written {
                     Ok(entries) => left = entries,
                     Err(Stop::Failed(error)) => return Err(error),
@@ -76,15 +76,22 @@ fn is_there(view: &View, path: &Path) -> bool {
 }
 
 /// Writes what was asked for; returns how many entries of series have no place in it.
-fn write(args: &Export, view: &View, path: Option<&Path>, mut to: &mut dyn Write) -> Outcome<u64> {
+fn write(
+    args: &Export,
+    form: Form,
+    view: &View,
+    path: Option<&Path>,
+    mut to: &mut dyn Write,
+) -> Outcome<u64> {
     if args.lines {
         let collections: Vec<&str> = path.iter().map(|path| path.collection()).collect();
         view.export_lines(&collections, to).map_err(quiet)?;
         return Ok(0);
     }
+    let layout = if form == Form::Json { Layout::Compact } else { Layout::Pretty };
     let exported = match path {
-        None => view.export_whole(Layout::Pretty, &mut to),
-        Some(path) => view.export_json(path, Layout::Pretty, &mut to),
+        None => view.export_whole(layout, &mut to),
+        Some(path) => view.export_json(path, layout, &mut to),
     };
     let left = exported.map_err(quiet)?.entries_left_out;
     to.write_all(b"\n")?;

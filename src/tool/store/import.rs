@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::store::{Format, Import, ImportReport, Source, Told};
-use crate::tool::outcome::{Outcome, Verdict};
+use crate::tool::outcome::{Outcome, Stop, Verdict, command, quoted};
 use crate::tool::render::{Form, Output, bytes, clean, plural};
+use crate::tool::store::look::entries;
 use crate::tool::store::open::{Way, trying, writing};
 
 const FORMATS: [Format; 6] =
@@ -60,9 +61,26 @@ pub(crate) fn import(args: &ImportVerb, form: Form) -> Outcome {
     let mut output = Output::new(form);
     let (source, import) = (source_of(&args.file)?, import_of(args));
     let Way { dry_run, said, .. } = &args.way;
-    let report = match dry_run {
-        true => trying(&args.dir, args.way.missing(), said)?.import(source, &import.dry_run())?,
-        false => writing(&args.dir, args.way.missing(), said, |store| Ok(store.import(source, &import)?))?,
+    let refused = |error| in_flags(error, args);
+    let try_out = |source: &Source| {
+        let store = trying(&args.dir, args.way.missing(), said)?;
+        let report = store.import(source.clone(), &import.clone().dry_run()).map_err(refused)?;
+        if report.problem_count > 0 && !dry_run {
+            // A dry run tells of problems; the import may be refused for them.
+            store.import(source.clone(), &import).map_err(refused)?;
+        }
+        Ok::<_, Stop>(report)
+    };
+    let report = if *dry_run {
+        try_out(&source)?
+    } else {
+        if !args.dir.exists() {
+            // What is refused leaves no empty store behind.
+            try_out(&source)?;
+        }
+        writing(&args.dir, args.way.missing(), said, |store| {
+            Ok(store.import(source, &import).map_err(refused)?)
+        })?
     };
     match output.is_json() {
         true => output.json(&shown(&report))?,
@@ -70,6 +88,32 @@ pub(crate) fn import(args: &ImportVerb, form: Form) -> Outcome {
     }
     output.flush()?;
     Ok(if report.problem_count > 0 { Verdict::Findings } else { Verdict::Well })
+}
+
+/// An error with the flag that helps in place of the method.
+fn in_flags(error: Error, args: &ImportVerb) -> Error {
+    let again = |flags: &str| command("import", &args.dir, &format!("{} {flags}", quoted(&args.file)));
+    let next = match (error.kind(), error.next().unwrap_or_default()) {
+        (ErrorKind::Missing, "") => "check the path of the file".to_owned(),
+        (_, next) if next.contains("split(") => {
+            format!("say which member of each element is its key: {}", again("--split :KEY"))
+        }
+        (_, next) if next.contains("salvage") => {
+            let all = again("--dry-run");
+            format!(
+                "nothing was imported; see all that is wrong: {all}, or import what is whole with --salvage"
+            )
+        }
+        (_, next) if next.contains("as_collection") => format!("name it: {}", again("--as NAME")),
+        (_, next) if next.contains("encryptionKey") => {
+            format!("give the encryptionKey of the program that wrote it: {}", again("--key KEY"))
+        }
+        (_, next) if next.contains("transaction_bytes_max") => {
+            "import it in parts; a program may raise transaction_bytes_max".to_owned()
+        }
+        _ => return error,
+    };
+    error.advise(next)
 }
 
 fn source_of(file: &Path) -> Outcome<Source> {
@@ -132,12 +176,16 @@ fn print(output: &mut Output, report: &ImportReport) -> Outcome<()> {
     let word = if report.is_dry_run { "would import" } else { "imported" };
     let places: Vec<String> = report.collections.keys().map(|name| clean(name)).collect();
     output.line(format!(
-        "{word} {} ({} new, {} replaced, {} as they were) and {} of series, {}, into {}",
+        "{word} {} ({} new, {} replaced, {} as they were){}, {}, into {}",
         plural(report.documents, "document"),
         report.added,
         report.replaced,
         report.unchanged,
-        report.entries,
+        if report.entries > 0 {
+            format!(" and {} of series", entries(report.entries))
+        } else {
+            String::new()
+        },
         bytes(report.bytes),
         if places.is_empty() { "nothing".to_owned() } else { places.join(", ") },
     ))?;

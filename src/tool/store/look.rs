@@ -140,6 +140,12 @@ pub(crate) fn keys(args: &Keys, form: Form) -> Outcome {
             if !is_there {
                 return Err(absent(&path.to_string(), &args.dir));
             }
+            let value = if path.key().is_some() { view.get_value(path)? } else { None };
+            if let Some(value) =
+                value.filter(|value| value.as_object().is_none() && value.as_array().is_none())
+            {
+                eprintln!("note: at {path} stands {}, which has no keys", value.kind());
+            }
             let series = if path.key().is_none() { view.series_keys(path)? } else { Vec::new() };
             (view.keys(path)?, series)
         }
@@ -173,7 +179,12 @@ pub(crate) fn state(args: &State, form: Form) -> Outcome {
 /// Says that entries of series have no place in an object of documents.
 pub(crate) fn left_out(entries: u64, dir: &std::path::Path) {
     if entries > 0 {
-        let number = plural(entries, "entry").replace("entrys", "entries");
+        let number = self::entries(entries);
         eprintln!("note: {number} of series left out; they are in {}", command("export", dir, "--lines"));
     }
+}
+
+/// A number of entries.
+pub(crate) fn entries(number: u64) -> String {
+    plural(number, "entry").replace("entrys", "entries")
 }

@@ -136,11 +136,16 @@ pub(crate) fn view_at(store: &Store, at: Option<&When>) -> Outcome<View> {
 /// A path that may be looked at: not into what the store keeps for itself.
 pub(crate) fn path_of(text: &str, dir: &Path) -> Outcome<crate::store::Path> {
     let path = text.into_path()?;
+    check_users(&path, dir)?;
+    Ok(path)
+}
+
+pub(crate) fn check_users(path: &crate::store::Path, dir: &Path) -> Outcome<()> {
     if path.collection().starts_with('$') {
         let what = format!("collection {:?} is the store's own, and no verb shows it", path.collection());
         return Err(Error::new(ErrorKind::Input, what).advise(command("keys", dir, "")).into());
     }
-    Ok(path)
+    Ok(())
 }
 
 /// Ends a reading verb: says what it could not see.

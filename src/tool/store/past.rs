@@ -10,7 +10,7 @@ use crate::state;
 use crate::store::{Changed, IntoPath, RestorePoint};
 use crate::tool::outcome::{Outcome, usage};
 use crate::tool::render::{Form, Output, clean};
-use crate::tool::store::open::{finish, path_of, reading};
+use crate::tool::store::open::{check_users, finish, path_of, reading};
 use crate::tool::store::show::{COMMIT, ChangeShown, CommitShown, changes, place, step};
 use crate::tool::when::When;
 
@@ -124,10 +124,11 @@ pub(crate) fn diff(args: &DiffVerb, form: Form) -> Outcome {
         None => (state::When::now(), &args.rest[..]),
     };
     for prefix in prefixes {
-        prefix.into_path().map_err(|error| {
+        let path = prefix.into_path().map_err(|error| {
             let what = format!("{prefix:?} is neither a moment nor a path: {}", error.what());
             usage(what, "everlog diff --help")
         })?;
+        check_users(&path, &args.dir)?;
     }
     let mut diff = store.diff(&args.from, to)?;
     if !prefixes.is_empty() {
@@ -160,7 +161,7 @@ pub(crate) fn timeline(args: &TimelineVerb, form: Form) -> Outcome {
     let store = reading(&args.dir)?;
     let mut timeline = store.timeline().within(range(args.from.as_ref(), args.to.as_ref()));
     if let Some(prefix) = &args.prefix {
-        timeline = timeline.under(prefix)?;
+        timeline = timeline.under(path_of(prefix, &args.dir)?)?;
     }
     let (mut left, mut cursor, mut rows) = (args.limit, args.cursor.clone(), Vec::new());
     loop {

@@ -8,10 +8,10 @@ use clap::Args;
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::ErrorKind;
-use crate::store::{Changed, IntoPath, Path, View};
+use crate::store::{Changed, Path, View};
 use crate::tool::outcome::{Outcome, Stop, Verdict};
 use crate::tool::render::{Colour, Form, Output, clean, paint};
-use crate::tool::store::open::reading;
+use crate::tool::store::open::{path_of, reading};
 use crate::tool::store::show::{ChangeShown, place, step};
 use crate::tool::when::parse_span;
 
@@ -38,7 +38,7 @@ pub(crate) struct WatchVerb {
 /// Looks again and again: a reader beside a writer sees what is proven when it opens.
 pub(crate) fn watch(args: &WatchVerb, form: Form) -> Outcome {
     let mut output = Output::new(form);
-    let prefix = args.prefix.as_deref().map(IntoPath::into_path).transpose()?;
+    let prefix = args.prefix.as_deref().map(|prefix| path_of(prefix, &args.dir)).transpose()?;
     let clock = SystemClock::new();
     let now = || clock.elapsed();
     let until = args.span.map(|span| now() + span);
