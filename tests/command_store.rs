@@ -269,9 +269,10 @@ fn a_held_store_is_read_and_watched_but_not_written() {
     store.set("notes.a", "one").unwrap();
     let mut watch = everlog();
     watch.arg("watch").arg(&directory).args(["notes", "--limit", "3", "--for", "30s", "--json"]);
-    let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
+    let mut watch = watch.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    let began = BufReader::new(watch.stderr.take().unwrap()).lines().next();
+    assert!(began.expect("a line").unwrap().starts_with("watching "));
     for value in ["two", "three", "four"] {
         store.set("other.x", value).unwrap();
         store.set("notes.a", value).unwrap();

@@ -44,9 +44,8 @@ pub(crate) fn watch(args: &WatchVerb, form: Form) -> Outcome {
     let until = args.span.map(|span| now() + span);
     let mut left = args.limit.unwrap_or(u64::MAX);
     let mut seen = reading(&args.dir)?.view();
-    if !output.is_json() {
-        eprintln!("watching {} from {} on; Ctrl-C ends", args.dir.display(), seen.position());
-    }
+    // Whoever started it knows by this that nothing is missed from now on.
+    eprintln!("watching {} from {} on; Ctrl-C ends", args.dir.display(), seen.position());
     loop {
         let looked = now();
         if let Some((changes, newest)) = look(args, &seen)? {
