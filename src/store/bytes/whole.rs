@@ -9,7 +9,7 @@ use serde::ser::{Error as _, SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::bytes::{INLINE_BYTES_MAX, MARKER, Marked, chunks_at, chunks_of, decoded};
+use crate::store::bytes::{CHUNK_BYTES, INLINE_BYTES_MAX, MARKER, Marked, chunks_at, chunks_of, decoded};
 use crate::store::key::CHUNKS;
 use crate::store::path::Path;
 use crate::store::transaction::Draft;
@@ -249,5 +249,5 @@ impl Draft {
 /// About the bytes that chunks take beside their text, for bytes of so many as text.
 pub(crate) fn around_chunks(bytes: u64) -> u64 {
     const AROUND: u64 = 128;
-    bytes / (super::CHUNK_BYTES as u64) * AROUND
+    bytes / (CHUNK_BYTES as u64) * AROUND
 }
