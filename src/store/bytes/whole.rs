@@ -153,14 +153,17 @@ impl Chunks<'_> {
     }
 }
 
+/// What is to stand in place of a text, `None` for the text itself; beside it what stands there in the store.
+type Change<'a> = dyn FnMut(&str, Option<&str>) -> Result<Option<Value>> + 'a;
+
 /// Calls `change` with each text that stands for bytes which are not, or should not be, inside the JSON, and with what
 /// stands in its place in `stored`; has the answers stand there instead. `None` if there are none.
-fn replaced<E>(
+fn replaced(
     key: Option<&str>,
     value: &Value,
     stored: Option<&Value>,
-    change: &mut dyn FnMut(&str, Option<&str>) -> Result<Option<Value>, E>,
-) -> Result<Option<Value>, E> {
+    change: &mut Change<'_>,
+) -> Result<Option<Value>> {
     match value {
         Value::String(text) if key == Some(MARKER) => {
             let is_large = text.len() > INLINE_TEXT_MAX || chunks_of(text).is_some();
