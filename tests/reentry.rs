@@ -81,7 +81,7 @@ impl<T: Send + 'static> Wake for Task<T> {
     }
 }
 
-/// Polls `future` once and leaves it to the task together with `handle`.
+/// Polls `future` once and leaves it to the task together with `handle`; returns when the task has dropped both.
 fn leave<F: Future + Send + Unpin + 'static, H: Send + 'static>(mut future: F, handle: H) {
     let task = Arc::new(Task(Mutex::new(None)));
     let waker = Waker::from(Arc::clone(&task));
@@ -90,6 +90,10 @@ fn leave<F: Future + Send + Unpin + 'static, H: Send + 'static>(mut future: F, h
     match Pin::new(&mut future).poll(&mut Context::from_waker(&waker)) {
         Poll::Ready(_) => drop(handle),
         Poll::Pending => *owned = Some((future, handle)),
+    }
+    drop(owned);
+    while task.0.lock().unwrap().is_some() {
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

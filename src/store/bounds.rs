@@ -229,7 +229,29 @@ struct Oldest {
     time: Timestamp,
 }
 
+/// A limit that is half used up, or more.
+#[derive(Clone, Debug)]
+pub(crate) struct Filled {
+    /// `None`: that of the store.
+    pub(crate) collection: Option<String>,
+    pub(crate) current: u64,
+    pub(crate) max: u64,
+}
+
+fn is_high(bytes: u64, max: u64) -> bool {
+    bytes > 0 && bytes.saturating_mul(HIGH) >= max
+}
+
 impl Version {
+    /// The limits that are half used up. O(collections).
+    pub(crate) fn filled(&self) -> Vec<Filled> {
+        let whole = (None, self.bytes(), self.declared.limits.store_bytes_max);
+        let limited = self.declared.limited().map(|(name, max)| (Some(name), self.tally(name).bytes, max));
+        let high = std::iter::once(whole).chain(limited).filter(|(_, bytes, max)| is_high(*bytes, *max));
+        high.map(|(name, current, max)| Filled { collection: name.map(str::to_owned), current, max })
+            .collect()
+    }
+
     /// Finds it in O(log n), but for the first time, which remembers the order of all documents of the collection.
     fn oldest(&mut self, collection: &str) -> Result<Option<Oldest>> {
         if !self.recency.contains_key(collection) {
@@ -266,6 +288,7 @@ pub struct Usage {
     /// The limit of the store.
     pub bytes_max: u64,
     /// Whether the store, or a collection with a limit, is at least half full: the time to tell somebody.
+    /// [`Saving::HalfFull`](crate::store::Saving::HalfFull) says so by itself.
     pub is_high: bool,
     /// Each collection that has something, by name.
     pub collections: Vec<CollectionUsage>,
@@ -320,10 +343,8 @@ impl Store {
             })
             .collect();
         let (bytes, bytes_max) = (version.bytes(), declared.limits.store_bytes_max);
-        let is_high = |bytes: u64, max: u64| bytes.saturating_mul(HIGH) >= max;
-        let is_any_high =
-            collections.iter().any(|one| one.bytes_max.is_some_and(|max| is_high(one.bytes, max)));
-        Usage { bytes, bytes_max, is_high: is_high(bytes, bytes_max) || is_any_high, collections }
+        let is_high = !version.filled().is_empty();
+        Usage { bytes, bytes_max, is_high, collections }
     }
 
     /// Lets the history go that no declared window wants: see

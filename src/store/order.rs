@@ -30,6 +30,7 @@ use crate::store::collection::Declared;
 use crate::store::diff::Scope;
 use crate::store::feed::Feeds;
 use crate::store::follow::Follower;
+use crate::store::offer::Offers;
 use crate::store::op::OP_VERSION;
 use crate::store::replay;
 use crate::store::rules::Rules;
@@ -42,9 +43,9 @@ pub(crate) struct Order {
     /// Tells stores apart.
     pub(crate) id: u64,
     pub(crate) journal: Journal,
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     /// Held while a commit decides and takes its place.
-    pending: Mutex<Pending>,
+    pub(super) pending: Mutex<Pending>,
     pub(super) queue: Mutex<Queue>,
     /// Somebody listens, or did once.
     pub(super) listened: AtomicBool,
@@ -58,6 +59,8 @@ pub(crate) struct Order {
     /// What a rollback leaves alone.
     pub(super) kept: Scope,
     pub(super) undo: Scopes,
+    /// What was offered and has no place yet.
+    pub(super) offers: Offers,
     /// Held while a snapshot is made.
     pub(super) upkeep: Mutex<()>,
     /// For the threads that work beside the commits.
@@ -65,10 +68,10 @@ pub(crate) struct Order {
 }
 
 /// The version of everything that has a place in the order.
-struct Pending {
-    version: Version,
+pub(super) struct Pending {
+    pub(super) version: Version,
     /// How often numbers had been taken back when it was made.
-    refusals: u64,
+    pub(super) refusals: u64,
     /// The number of the last sealed overlay.
     sealed: u64,
     /// The journal has failed, and it was made from the published one for the last time.
@@ -152,6 +155,7 @@ impl Order {
             rules,
             kept,
             undo: Scopes::default(),
+            offers: Offers::default(),
             upkeep: Mutex::new(()),
             me: me.clone(),
         }))
@@ -159,6 +163,7 @@ impl Order {
 
     /// Closes the journal and frees its directory for another handle.
     pub(crate) fn close(&self) -> Result<()> {
+        self.log_offered();
         let closed = registry::close(self.place.get(), self.id, &self.journal);
         self.end_feeds();
         closed
@@ -250,21 +255,19 @@ impl Order {
         });
         let outcome = match decided {
             Ok((answer, _)) if draft.is_empty() => Ok(Decided::Nothing(answer, standing.receipt())),
-            Ok((answer, elapsed)) => match self.enter(&mut pending, manner, sitter, draft, reserved) {
-                Ok(entered) => {
-                    let end = pending.version.position.lsn;
-                    pending.pace.take(&self.journal, end, elapsed);
-                    Ok(Decided::Entered(answer, entered))
+            Ok((answer, elapsed)) => {
+                match self.enter(&mut pending, manner, sitter, draft, (reserved, elapsed)) {
+                    Ok(entered) => Ok(Decided::Entered(answer, entered)),
+                    Err(error) => Err(TransactionError::Journal(error)),
                 }
-                Err(error) => Err(TransactionError::Journal(error)),
-            },
+            }
             Err(refusal) => Err(refusal),
         };
         Ok((outcome, standing))
     }
 
     /// Has a draft keep the bounds of collections and the limits of the store; tells when that was.
-    fn bound(&self, pending: &Pending, draft: &mut Draft) -> Result<Duration> {
+    pub(super) fn bound(&self, pending: &Pending, draft: &mut Draft) -> Result<Duration> {
         let elapsed = self.journal.opened_with().clock.elapsed();
         draft.bound(&Ages::new(&self.journal, &pending.pace, elapsed))?;
         Ok(elapsed)
@@ -339,13 +342,13 @@ impl Order {
         }
     }
 
-    fn enter(
+    pub(super) fn enter(
         &self,
         pending: &mut Pending,
         manner: &Manner,
         sitter: Sitter,
         draft: Draft,
-        reserved: Reserved,
+        (reserved, elapsed): (Reserved, Duration),
     ) -> Result<Entered> {
         let encoded = Encoded::of(&draft, manner)?;
         let records = encoded.records();
@@ -356,6 +359,7 @@ impl Order {
             Some(entered) => {
                 let committed = draft.into_committed();
                 pending.version = (*committed.version).clone();
+                pending.pace.take(&self.journal, pending.version.position.lsn, elapsed);
                 self.enqueue(committed);
                 Ok(entered)
             }
@@ -365,7 +369,7 @@ impl Order {
         }
     }
 
-    fn reserve(&self, refusals: u64) -> Result<Reserved> {
+    pub(super) fn reserve(&self, refusals: u64) -> Result<Reserved> {
         let core = self.journal.writer_core()?;
         let reserved = core.reserve()?;
         match core.refusal_since(refusals) {
@@ -387,10 +391,11 @@ impl Order {
         self.first_waiting.store(first, Ordering::Release);
     }
 
-    /// Takes the order, with a pending version that is what the order says.
-    fn lock_pending(&self) -> Result<MutexGuard<'_, Pending>> {
+    /// Takes the order, with a pending version that is what the order says and has all that was offered.
+    pub(super) fn lock_pending(&self) -> Result<MutexGuard<'_, Pending>> {
         let mut pending = self.pending.lock();
         self.refresh(&mut pending)?;
+        self.enter_offered(&mut pending);
         Ok(pending)
     }
 
@@ -546,6 +551,9 @@ impl Order {
 
 impl Drop for Order {
     fn drop(&mut self) {
+        if !self.journal.is_own_thread() {
+            self.log_offered();
+        }
         registry::abandon(self.place.get(), self.id, &self.journal);
         self.end_feeds();
     }
