@@ -232,3 +232,46 @@ fn deep_values_and_schemas_that_refer_to_themselves_do_not_exhaust_the_stack() {
     assert!(error.violations()[0].path.ends_with("in.leaf"));
     store.set("circles.c", &1).unwrap();
 }
+
+/// T08, E48: an import is held against the schemas like any other commit, and a dry run of it too.
+#[test]
+fn an_import_names_every_violation_by_path_and_rule_and_writes_nothing() {
+    use everlog::store::Import;
+    let (_directory, path) = scratch();
+    let store = noted().open(&path).unwrap();
+    store.set("notes.old", &json!({"title": "Milk"})).unwrap();
+    let before = store.position();
+    let text =
+        r#"{"good": {"title": "x"}, "a.b": {"title": "", "stars": 9}, "none": {}, "old": {"title": 1}}"#;
+    let lines = r#"{"collection": "notes", "key": "a", "value": {"stars": 7}}
+        {"collection": "free", "key": "b", "value": 1}"#;
+    let file = Import::new().as_collection("notes");
+    let all = [
+        (r"notes.a\.b.stars", "/properties/stars/maximum"),
+        (r"notes.a\.b.title", "/properties/title/minLength"),
+        ("notes.none", "/required"),
+        ("notes.old.title", "/properties/title/type"),
+    ];
+    let one = [("notes.a", "/required"), ("notes.a.stars", "/properties/stars/maximum")];
+    for (text, how, expected) in
+        [(text, file.clone(), &all[..]), (text, file.clone().salvage(), &all), (lines, Import::new(), &one)]
+    {
+        let (wet, dry) =
+            (store.import(text.as_bytes(), &how), store.import(text.as_bytes(), &how.clone().dry_run()));
+        let (wet, dry) = (wet.expect_err("not valid"), dry.expect_err("not valid"));
+        let mut found: Vec<(&str, &str)> = wet
+            .violations()
+            .iter()
+            .map(|violation| (violation.path.as_str(), violation.rule.as_str()))
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, expected);
+        assert_eq!(dry.violations(), wet.violations(), "a dry run says the same");
+        assert_eq!(dry.to_string(), wet.to_string());
+        assert_eq!(store.position(), before, "nothing is written");
+    }
+    let good = r#"{"good": {"title": "x"}}"#;
+    let report = store.import(good.as_bytes(), &file.clone().dry_run()).unwrap();
+    assert_eq!((report.added, store.position()), (1, before));
+    assert_eq!(store.import(good.as_bytes(), &file).unwrap().added, 1);
+}

@@ -90,6 +90,11 @@ impl<'a> Ages<'a> {
         Ages { journal, passed: pace.passed(journal, elapsed), now: Cell::new(None) }
     }
 
+    /// At a time that is known.
+    pub(crate) fn at(journal: &'a Journal, now: Timestamp) -> Ages<'a> {
+        Ages { journal, passed: Duration::ZERO, now: Cell::new(Some(now)) }
+    }
+
     fn of(&self, lsn: Lsn, time: Timestamp) -> Result<Duration> {
         let now = match self.now.get() {
             Some(now) => now,

@@ -5,6 +5,11 @@
 //! Where the bytes are set stands `{"$bytes": "…"}` with their base64, or for large ones `{"$bytes": "#id length"}`. Then the
 //! series of that id in the collection `$bytes` has the chunks, each as base64, under the times 0, 1, 2 and so on. They are
 //! pushed and cut in the transaction that puts the value there or takes it away.
+//!
+//! An export writes every one of them as `{"$bytes": "…"}` with all of the base64, and an import puts the large ones out of
+//! line again.
+
+mod whole;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -23,6 +28,8 @@ use crate::store::transaction::Draft;
 use crate::store::value::{Object, Value};
 use crate::store::version::Version;
 use crate::store::{Store, Tx, View};
+
+pub(crate) use whole::{Reading, around_chunks};
 
 const MARKER: &str = "$bytes";
 /// Up to so many bytes stand inside the JSON.
@@ -130,14 +137,8 @@ impl Tx<'_> {
         if self.draft.version().has_bytes(&path, bytes)? {
             return Ok(false);
         }
-        let first = self.draft.next_position();
-        let id = format!("{}-{}", first.epoch.get(), first.lsn.get());
-        for (number, chunk) in bytes.chunks(CHUNK_BYTES).enumerate() {
-            let time = Timestamp::from_micros(number as u64);
-            self.draft.apply(Op::Push { path: chunks_at(&id), time, value: encoded(chunk) })?;
-        }
-        let text = format!("#{id} {}", bytes.len());
-        self.set_value(path, marker(Value::from(text.as_str())))
+        let text = self.draft.push_chunks(bytes)?;
+        self.set_value(path, marker(text))
     }
 
     /// The bytes at `path`, if there are any.
@@ -159,6 +160,16 @@ impl View {
     /// cannot be read.
     pub fn get_bytes(&self, path: impl IntoPath) -> Result<Option<Vec<u8>>> {
         self.version().get_bytes(&path.into_path()?)
+    }
+
+    /// Whether what is at `path` is bytes.
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_bytes(&self, path: &Path) -> Result<bool> {
+        let value = self.version().layered(path)?;
+        Ok(value.as_ref().and_then(marked).is_some_and(|marked| match marked {
+            Marked::Inline(text) => STANDARD.decode(text).is_ok(),
+            Marked::Chunks { .. } => true,
+        }))
     }
 
     /// Writes the bytes at `path` to `to` without holding them all; tells how many there are, or that there are none.
@@ -229,6 +240,17 @@ fn count<'a>(key: Option<&str>, value: &'a Value, by: i64, counts: &mut BTreeMap
 }
 
 impl Draft {
+    /// Puts bytes out of line; returns the text that stands for them.
+    fn push_chunks(&mut self, bytes: &[u8]) -> Result<Value> {
+        let first = self.next_position();
+        let id = format!("{}-{}", first.epoch.get(), first.lsn.get());
+        for (number, chunk) in bytes.chunks(CHUNK_BYTES).enumerate() {
+            let time = Timestamp::from_micros(number as u64);
+            self.apply(Op::Push { path: chunks_at(&id), time, value: encoded(chunk) })?;
+        }
+        Ok(Value::from(format!("#{id} {}", bytes.len()).as_str()))
+    }
+
     /// Takes chunks away with the values that they belong to, and brings those back whose values came back. Costs nothing
     /// until the first bytes are out of line.
     pub(crate) fn settle_chunks(&mut self) -> Result<()> {

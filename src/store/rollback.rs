@@ -8,6 +8,8 @@ use crate::journal::Receipt;
 use crate::position::Position;
 use crate::state::When;
 use crate::state::commit::Manner;
+#[cfg(feature = "cli")]
+use crate::store::Preflight;
 use crate::store::Store;
 use crate::store::diff::{Difference, PathChange, Scope, each_difference};
 use crate::store::op::Op;
@@ -87,17 +89,30 @@ impl RollbackPreview {
     /// `Conflict` if one of the paths has changed since the preview was made: nothing is written; `TooLarge` if the
     /// difference is more than a transaction may have; and as [`Store::set`].
     pub fn commit(self) -> Result<Receipt> {
-        let RollbackPreview { order, manner, from, target, scope, plan } = self;
-        let committed = order.commit(&manner, |tx: &mut Tx<'_>| -> Result<()> {
-            check_unmoved(&from, tx.version(), &plan.changes)?;
-            tx.draft.restore_from(Arc::clone(&target));
-            perform(tx, plan.changes)?;
-            if tx.effects().is_empty() {
-                return Ok(());
-            }
-            tx.apply(Op::Note { what: ROLLBACK.to_owned(), value: said(target.position, &scope) }).map(drop)
-        });
+        let committed = self.order.commit(&self.manner, |tx: &mut Tx<'_>| self.carry_out(tx));
         Ok(committed?.1)
+    }
+
+    /// What committing it would come to.
+    ///
+    /// # Errors
+    ///
+    /// As [`RollbackPreview::commit`].
+    #[cfg(feature = "cli")]
+    pub(crate) fn foresee(&self) -> Result<Preflight> {
+        let store = Store { order: Arc::clone(&self.order), manner: self.manner.clone() };
+        store.try_out(|tx| self.carry_out(tx))?.1.clear()
+    }
+
+    fn carry_out(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let RollbackPreview { from, target, scope, plan, .. } = self;
+        check_unmoved(from, tx.version(), &plan.changes)?;
+        tx.draft.restore_from(Arc::clone(target));
+        perform(tx, plan.changes.clone())?;
+        if tx.effects().is_empty() {
+            return Ok(());
+        }
+        tx.apply(Op::Note { what: ROLLBACK.to_owned(), value: said(target.position, scope) }).map(drop)
     }
 }
 

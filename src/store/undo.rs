@@ -260,13 +260,17 @@ impl UndoScope {
     fn foresee(&self, way: Way) -> Result<(String, Vec<PathChange>)> {
         let group = self.newest(way)?;
         let turn = self.changes(&group, way)?;
-        let changes = self.ready(turn, &self.order.view(), &group, way)?;
+        let source = self.source(&group, way)?;
+        let store = Store { order: Arc::clone(&self.order), manner: self.manner.clone() };
+        let (changes, preflight) = store.try_out(|tx| self.carry_out(tx, &group, way, turn, source))?;
+        preflight.clear()?;
         Ok((group.label, changes))
     }
 
     fn newest(&self, way: Way) -> Result<Group> {
         self.with_stacks(|stacks| stacks.stack(way).back().cloned()).ok_or_else(|| {
-            Error::new(ErrorKind::Absent, format!("there is nothing to {} in {:?}", way.word(), self.name))
+            let what = format!("there is nothing to {} in the undo scope {:?}", way.word(), self.name);
+            Error::new(ErrorKind::Absent, what).advise("only commits through the scope count: check its name")
         })
     }
 
@@ -283,15 +287,26 @@ impl UndoScope {
         let group = self.newest(way)?;
         let turn = self.changes(&group, way)?;
         let source = self.source(&group, way)?;
-        let committed = self.order.commit(&self.manner, |tx: &mut Tx<'_>| -> Result<()> {
-            let changes = self.ready(turn, tx.version(), &group, way)?;
-            source.into_iter().for_each(|source| tx.draft.restore_from(source));
-            perform(tx, changes)?;
-            tx.apply(self.note(&group.label, Some((way.word(), group.last)))).map(drop)
-        });
-        let receipt = committed?.1;
+        let body = |tx: &mut Tx<'_>| self.carry_out(tx, &group, way, turn, source);
+        let receipt = self.order.commit(&self.manner, body)?.1;
         self.with_stacks(|stacks| stacks.turned(way, group.last));
         Ok(receipt)
+    }
+
+    /// Turns a group; tells what that changes.
+    fn carry_out(
+        &self,
+        tx: &mut Tx<'_>,
+        group: &Group,
+        way: Way,
+        turn: Turn,
+        source: Option<Arc<Version>>,
+    ) -> Result<Vec<PathChange>> {
+        let changes = self.ready(turn, tx.version(), group, way)?;
+        source.into_iter().for_each(|source| tx.draft.restore_from(source));
+        perform(tx, changes.clone())?;
+        tx.apply(self.note(&group.label, Some((way.word(), group.last))))?;
+        Ok(changes)
     }
 
     /// The state that values come back from, if there are bytes out of line that may come back with them.
