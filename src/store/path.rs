@@ -76,6 +76,16 @@ impl Path {
         self.0.iter().map(|segment| format!("/{}", segment.replace('~', "~0").replace('/', "~1"))).collect()
     }
 
+    /// A path that a store has written; nothing if it is none. A store may have written what nobody may enter: it names
+    /// members as they are called, down to the innermost.
+    pub(crate) fn stored(pointer: &str) -> Option<Path> {
+        let segments = pointer.bytes().filter(|byte| *byte == b'/').count();
+        if !pointer.starts_with('/') || segments > 2 + DEPTH_MAX {
+            return None;
+        }
+        Path::pointer(pointer).ok().filter(|path| !path.collection().is_empty())
+    }
+
     /// Refuses what cannot lead anywhere.
     fn checked(self) -> Result<Path> {
         let fault = |what: String| Err(Error::new(ErrorKind::Input, what));
