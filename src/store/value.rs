@@ -21,6 +21,7 @@ use serde_json::Number;
 use crate::error::Result;
 
 pub(crate) use edit::{Change, Fault};
+pub(crate) use object::BYTES;
 pub use object::{Array, Object};
 pub(crate) use sum::keyed_sum;
 
@@ -158,6 +159,19 @@ impl Value {
             Value::String(text) => text_bytes(text),
             Value::Array(array) => array.bytes(),
             Value::Object(object) => object.bytes(),
+        }
+    }
+
+    /// Whether something in it may stand for bytes out of line; not whether it does itself. O(1).
+    pub(crate) fn may_have_chunks(&self) -> bool {
+        self.reach().has_chunks
+    }
+
+    fn reach(&self) -> object::Reach {
+        match self {
+            Value::Array(array) => array.reach(),
+            Value::Object(object) => object.reach(),
+            _ => object::Reach::default(),
         }
     }
 

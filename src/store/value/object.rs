@@ -7,6 +7,25 @@ use rpds::{RedBlackTreeMapSync, VectorSync};
 
 use crate::store::value::{Value, sum, text_bytes};
 
+/// The key of the member that says what bytes a value stands for.
+pub(crate) const BYTES: &str = "$bytes";
+
+/// What is known of everything inside of a value. It is never less than what is there; it may be more where something was
+/// taken out again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reach {
+    /// Whether a value in it may stand for bytes out of line.
+    pub(super) has_chunks: bool,
+}
+
+impl Reach {
+    /// Takes in a member, or an element, which has no key.
+    fn include(&mut self, key: Option<&str>, value: &Value) {
+        let stands_for_some = key == Some(BYTES) && value.as_str().is_some_and(|text| text.starts_with('#'));
+        self.has_chunks |= stands_for_some || value.reach().has_chunks;
+    }
+}
+
 /// Values by key, in the order of the keys' bytes.
 #[derive(Clone)]
 pub struct Object(Arc<ObjectNode>);
@@ -17,12 +36,14 @@ struct ObjectNode {
     /// The bytes of all members as text, without commas.
     members_bytes: u64,
     total: u128,
+    reach: Reach,
 }
 
 impl Object {
     /// An empty object.
     pub fn new() -> Object {
-        Object(Arc::new(ObjectNode { members: RedBlackTreeMapSync::default(), members_bytes: 0, total: 0 }))
+        let (members, reach) = (RedBlackTreeMapSync::default(), Reach::default());
+        Object(Arc::new(ObjectNode { members, members_bytes: 0, total: 0, reach }))
     }
 
     /// The number of members.
@@ -55,6 +76,7 @@ impl Object {
             }
             None => key.into(),
         };
+        node.reach.include(Some(&key), &value);
         node.members_bytes += member_bytes(&key, &value);
         node.total = node.total.wrapping_add(sum::member(&key, &value));
         node.members.insert_mut(key, value);
@@ -81,6 +103,10 @@ impl Object {
 
     pub(crate) fn total(&self) -> u128 {
         self.0.total
+    }
+
+    pub(super) fn reach(&self) -> Reach {
+        self.0.reach
     }
 
     pub(crate) fn is_same(&self, other: &Object) -> bool {
@@ -129,12 +155,14 @@ struct ArrayNode {
     elements: VectorSync<Value>,
     elements_bytes: u64,
     total: u128,
+    reach: Reach,
 }
 
 impl Array {
     /// An empty array.
     pub fn new() -> Array {
-        Array(Arc::new(ArrayNode { elements: VectorSync::default(), elements_bytes: 0, total: 0 }))
+        let (elements, reach) = (VectorSync::default(), Reach::default());
+        Array(Arc::new(ArrayNode { elements, elements_bytes: 0, total: 0, reach }))
     }
 
     /// The number of elements.
@@ -155,6 +183,7 @@ impl Array {
     /// Adds `value` at the end. O(log n); clones of this array stay as they are.
     pub fn push(&mut self, value: Value) {
         let node = Arc::make_mut(&mut self.0);
+        node.reach.include(None, &value);
         node.elements_bytes += value.bytes();
         node.total = node.total.wrapping_add(sum::element(node.elements.len(), &value));
         node.elements.push_back_mut(value);
@@ -164,6 +193,7 @@ impl Array {
     pub fn set(&mut self, index: usize, value: Value) -> bool {
         let Some(old) = self.0.elements.get(index).cloned() else { return false };
         let node = Arc::make_mut(&mut self.0);
+        node.reach.include(None, &value);
         node.elements_bytes = node.elements_bytes - old.bytes() + value.bytes();
         node.total = node.total.wrapping_sub(sum::element(index, &old));
         node.total = node.total.wrapping_add(sum::element(index, &value));
@@ -197,6 +227,10 @@ impl Array {
 
     pub(crate) fn total(&self) -> u128 {
         self.0.total
+    }
+
+    pub(super) fn reach(&self) -> Reach {
+        self.0.reach
     }
 
     pub(crate) fn is_same(&self, other: &Array) -> bool {
