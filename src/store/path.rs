@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::key::check_collection;
 use crate::store::value::DEPTH_MAX;
 
 /// The longest segment, in bytes.
@@ -92,6 +93,7 @@ impl Path {
         if self.collection().is_empty() {
             return fault("path names no collection".to_owned());
         }
+        check_collection(self.collection())?;
         if self.0.len() > DEPTH_MAX {
             return fault(format!("path has {} segments, more than {DEPTH_MAX}", self.0.len()));
         }
@@ -176,8 +178,9 @@ pub trait IntoPath {
     ///
     /// # Errors
     ///
-    /// `Input` if it names no collection, has a segment over [`SEGMENT_BYTES_MAX`] or more than [`DEPTH_MAX`] of them, or,
-    /// as text, an empty segment or an escape that means nothing.
+    /// `Input` if it names no collection, or one whose name has more than 128 bytes or a zero in it; if it has a segment over
+    /// [`SEGMENT_BYTES_MAX`] or more than [`DEPTH_MAX`] of them; or if it has, as text, an empty segment or an escape that
+    /// means nothing.
     fn into_path(self) -> Result<Path>;
 }
 
@@ -280,8 +283,12 @@ mod tests {
             assert_eq!(error.kind(), &ErrorKind::Input);
             assert!(error.what().contains(what), "{text}: {error}");
         }
-        assert!("x".repeat(SEGMENT_BYTES_MAX).into_path().is_ok());
-        assert!("x".repeat(SEGMENT_BYTES_MAX + 1).into_path().is_err());
+        assert!(["a", &"x".repeat(SEGMENT_BYTES_MAX)].into_path().is_ok());
+        assert!(["a", &"x".repeat(SEGMENT_BYTES_MAX + 1)].into_path().is_err());
+        assert!("x".repeat(128).into_path().is_ok());
+        assert!("x".repeat(129).into_path().is_err());
+        assert!("a\0b.c".into_path().is_err());
+        assert!("a.\0".into_path().is_ok());
         assert!("x.".repeat(DEPTH_MAX).trim_end_matches('.').into_path().is_ok());
         assert!("x.".repeat(DEPTH_MAX + 1).trim_end_matches('.').into_path().is_err());
     }
