@@ -293,13 +293,13 @@ impl Version {
     }
 
     fn set(&mut self, path: &Path, new: &Value, stamp: &Stamp) -> Result<Option<Effect>> {
+        check_depth(path, 0, new)?;
         let document = self.document(path)?;
         let old = document.as_ref().and_then(|document| document.value.at(path.inner()));
         if old == Some(new) {
             return Ok(None);
         }
         let old = old.cloned();
-        check_depth(path, new.depth())?;
         self.edit(path, document.as_deref(), stamp, |value| value.set_at(path.inner(), new.clone()))?;
         Ok(Some(Effect::inside(path.clone(), old, Some(new.clone()))))
     }
@@ -313,7 +313,7 @@ impl Version {
     ) -> Result<Option<Effect>> {
         let document = self.document(path)?;
         let old = document.as_ref().and_then(|document| document.value.at(path.inner())).cloned();
-        check_depth(path, 1 + element.depth())?;
+        check_depth(path, 1, element)?;
         let mut list = match &old {
             None => Array::new(),
             Some(Value::Array(list)) => list.clone(),
@@ -507,10 +507,11 @@ fn weigh(key: &[u8], document: &Document) -> (u64, u128) {
     (bytes, keyed_sum(key, &document.value))
 }
 
-/// Refuses to nest a document deeper than it could be read back.
-pub(crate) fn check_depth(path: &Path, value_depth: usize) -> Result<()> {
-    let depth = path.inner().len() + value_depth;
-    if depth > DEPTH_MAX {
+/// Refuses to nest a document deeper than it could be read back: with a value so many levels below a path.
+pub(crate) fn check_depth(path: &Path, below: usize, value: &Value) -> Result<()> {
+    let around = path.inner().len() + below;
+    if around > DEPTH_MAX || !value.is_within(DEPTH_MAX - around) {
+        let depth = around + value.depth();
         let what = format!("document of {path} would be nested {depth} levels deep, more than {DEPTH_MAX}");
         return Err(Error::new(ErrorKind::Input, what).advise("put inner parts into documents of their own"));
     }

@@ -131,7 +131,7 @@ impl Version {
         stamp: &Stamp,
     ) -> Result<Effect> {
         check_path(path)?;
-        check_depth(path, value.depth())?;
+        check_depth(path, 0, value)?;
         self.check_no_document(path)?;
         let bytes = value.bytes();
         if bytes > DOCUMENT_BYTES_MAX {

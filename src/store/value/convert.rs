@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer, forward_to_deserialize_any};
 use serde_json::Error as JsonError;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::value::deep::TOO_DEEP;
 use crate::store::value::{DEPTH_MAX, Value};
 
 /// The value that `source` serialises to.
@@ -46,6 +47,9 @@ pub(super) fn to_serde<T: DeserializeOwned>(value: &Value) -> Result<T> {
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if self.is_too_deep() {
+            return Err(serde::ser::Error::custom(TOO_DEEP));
+        }
         match self {
             Value::Null => to.serialize_unit(),
             Value::Bool(truth) => to.serialize_bool(*truth),
@@ -77,6 +81,9 @@ impl<'de> Deserializer<'de> for &'de Value {
     type Error = JsonError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
+        if self.is_too_deep() {
+            return Err(JsonError::custom(TOO_DEEP));
+        }
         match self {
             Value::Null => visitor.visit_unit(),
             Value::Bool(truth) => visitor.visit_bool(*truth),
