@@ -20,8 +20,9 @@ use crate::store::op::Op;
 use crate::store::order::Order;
 use crate::store::path::Path;
 use crate::store::series::Keep;
+use crate::store::tally::Tally;
 use crate::store::transaction::Draft;
-use crate::store::version::{Tally, Version};
+use crate::store::version::Version;
 
 /// How full a store is when it calls itself half full.
 const HIGH: u64 = 2;

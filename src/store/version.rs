@@ -4,7 +4,6 @@
 //! place; once the snapshot is there the sealed one is let go and the new runs are what lies below. Both take no longer
 //! for a large overlay than for a small one.
 
-use std::collections::BTreeMap;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
@@ -23,25 +22,11 @@ use crate::store::document::{Document, Head, Slot};
 use crate::store::key::{self, Key};
 use crate::store::op::Op;
 use crate::store::path::Path;
-use crate::store::value::{Array, DEPTH_MAX, Fault, Object, Value, keyed_sum};
+use crate::store::tally::{self, Tallies, Tally};
+use crate::store::value::{Array, DEPTH_MAX, Fault, Object, Value};
 
 /// The largest document, in bytes of its text.
 pub(crate) const DOCUMENT_BYTES_MAX: u64 = 15 * 1024 * 1024;
-
-/// What a collection has, kept up with each change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    /// Documents and entries of series.
-    pub(crate) documents: u64,
-    /// Only the entries of series among them.
-    pub(crate) entries: u64,
-    /// The bytes of their keys and values as text.
-    pub(crate) bytes: u64,
-    /// The sum over all of them (J10).
-    pub(crate) sum: u128,
-    /// The last record that changed anything here.
-    pub(crate) changed: Lsn,
-}
 
 /// One place that a commit changed: what stood there and what stands there now.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,7 +65,7 @@ pub(crate) struct Version {
     overlay: Overlay,
     /// Sealed ones, newest first, each with its number.
     sealed: Vec<(u64, Overlay)>,
-    tallies: RedBlackTreeMapSync<Arc<str>, Tally>,
+    tallies: Tallies,
     base: Arc<Base>,
 }
 
@@ -88,8 +73,8 @@ impl Version {
     /// The state that a snapshot at `position` holds.
     pub(crate) fn of_base(base: Arc<Base>, position: Position, time: Timestamp) -> Result<Version> {
         let tallies = match base.bytes(key::TALLIES)? {
-            Some(bytes) => read_tallies(&bytes)?,
-            None => RedBlackTreeMapSync::default(),
+            Some(bytes) => tally::read(&bytes)?,
+            None => Tallies::default(),
         };
         Ok(Version { position, time, tallies, base, ..Version::default() })
     }
@@ -398,29 +383,13 @@ impl Version {
 
     /// Puts `new` in the place of `old` and keeps the counts up.
     pub(crate) fn put(&mut self, key: Key, old: Option<&Document>, new: Option<Document>, stamp: &Stamp) {
-        let zero = key.iter().position(|byte| *byte == 0).unwrap_or(key.len());
-        let (name, within) = (&key[..zero], &key[zero..]);
-        // OK because keys are made of texts: the collection's part is one.
-        let name = std::str::from_utf8(name).unwrap_or_default();
+        let name = key::collection(&key);
         let known = self.tallies.get_key_value(name).map(|(name, tally)| (Arc::clone(name), *tally));
         let (name, mut tally) = known.unwrap_or_else(|| (name.into(), Tally::default()));
-        let entries = u64::from(key::is_entry(&key));
-        if let Some(old) = old {
-            let (bytes, sum) = weigh(within, old);
-            tally.documents -= 1;
-            tally.entries -= entries;
-            tally.bytes -= bytes;
-            tally.sum = tally.sum.wrapping_sub(sum);
-        }
-        if let Some(new) = &new {
-            let (bytes, sum) = weigh(within, new);
-            tally.documents += 1;
-            tally.entries += entries;
-            tally.bytes += bytes;
-            tally.sum = tally.sum.wrapping_add(sum);
-        }
+        old.into_iter().for_each(|old| tally.leave(&key, &old.value));
+        new.iter().for_each(|new| tally.enter(&key, &new.value));
         tally.changed = stamp.position.lsn;
-        if entries == 0
+        if !key::is_entry(&key)
             && let Some(recency) = self.recency.get_mut(&name)
         {
             if let Some(old) = old {
@@ -441,7 +410,7 @@ impl Version {
 
     /// All that there is, as pairs of one run in order; the counts come first.
     pub(crate) fn whole(&self) -> impl Iterator<Item = Result<(Key, Vec<u8>)>> + '_ {
-        let tallies = (Key::from(key::TALLIES), write_tallies(&self.tallies));
+        let tallies = (Key::from(key::TALLIES), tally::write(&self.tallies));
         let all = self
             .range_from(b"", vec![1])
             .map(|pair| pair.map(|(key, document)| (key, Slot::Here(document).encode())));
@@ -450,7 +419,7 @@ impl Version {
 
     /// All that is not in the runs below, of a version without sealed overlays, as pairs of a run in order; the counts come first.
     pub(crate) fn delta(&self) -> impl Iterator<Item = (Key, Vec<u8>)> + '_ {
-        let tallies = (Key::from(key::TALLIES), write_tallies(&self.tallies));
+        let tallies = (Key::from(key::TALLIES), tally::write(&self.tallies));
         std::iter::once(tallies)
             .chain(self.overlay.iter().map(|(key, slot)| (Arc::clone(key), slot.encode())))
     }
@@ -501,12 +470,6 @@ fn here<S, T>(read: fn(S) -> Option<T>) -> impl FnMut(Found<S>) -> Option<Found<
     move |pair| pair.map(|(key, found)| read(found).map(|found| (key, found))).transpose()
 }
 
-/// What a document counts for: bytes of key and value as text, and its part of the sum.
-fn weigh(key: &[u8], document: &Document) -> (u64, u128) {
-    let bytes = key.len() as u64 + document.value.bytes();
-    (bytes, keyed_sum(key, &document.value))
-}
-
 /// Refuses to nest a document deeper than it could be read back: with a value so many levels below a path.
 pub(crate) fn check_depth(path: &Path, below: usize, value: &Value) -> Result<()> {
     let around = path.inner().len() + below;
@@ -537,31 +500,4 @@ fn explain(path: &Path, fault: Fault) -> Error {
             Error::new(ErrorKind::Input, what).advise(format!("use an index up to {len}, or append"))
         }
     }
-}
-
-/// Documents, entries among them, bytes, sum, and the last record.
-type TallyRecord = (u64, u64, u64, String, u64);
-
-fn write_tallies(tallies: &RedBlackTreeMapSync<Arc<str>, Tally>) -> Vec<u8> {
-    let record: BTreeMap<&str, TallyRecord> = tallies
-        .iter()
-        .map(|(name, tally)| {
-            let sum = format!("{:032x}", tally.sum);
-            (&**name, (tally.documents, tally.entries, tally.bytes, sum, tally.changed.get()))
-        })
-        .collect();
-    // OK because texts and numbers always have a JSON text, and a vector takes all of it.
-    serde_json::to_vec(&record).unwrap_or_default()
-}
-
-fn read_tallies(bytes: &[u8]) -> Result<RedBlackTreeMapSync<Arc<str>, Tally>> {
-    let damage = || Error::new(ErrorKind::Damaged, "counts of the collections in a snapshot do not check");
-    let record: BTreeMap<String, TallyRecord> = serde_json::from_slice(bytes).map_err(|_| damage())?;
-    record
-        .into_iter()
-        .map(|(name, (documents, entries, bytes, sum, changed))| {
-            let sum = u128::from_str_radix(&sum, 16).map_err(|_| damage())?;
-            Ok((name.into(), Tally { documents, entries, bytes, sum, changed: Lsn::new(changed) }))
-        })
-        .collect()
 }
