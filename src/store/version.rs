@@ -257,18 +257,26 @@ impl Version {
     pub(crate) fn apply(&mut self, op: &Op, stamp: &Stamp) -> Result<Vec<Effect>> {
         Ok(match op {
             Op::Set { path, value } => self.set(path, value, stamp)?.into_iter().collect(),
-            Op::Remove { path } if path.key().is_none() => self.clear(path, stamp)?,
+            Op::Remove { path } if path.key().is_none() => self.whole_or_not(|all| all.clear(path, stamp))?,
             Op::Remove { path } => self.remove(path, stamp)?.into_iter().collect(),
             Op::Append { path, value, keep_last } => {
                 self.append(path, value, *keep_last, stamp)?.into_iter().collect()
             }
             Op::Push { path, time, value } => vec![self.push(path, *time, value, stamp)?],
-            Op::Cut { path, time, lsn } => self.cut(path, *time, *lsn, stamp)?,
+            Op::Cut { path, time, lsn } => self.whole_or_not(|all| all.cut(path, *time, *lsn, stamp))?,
             Op::Entry { path, time, lsn, value } => {
                 self.place(path, (*time, *lsn), value.as_ref(), stamp)?.into_iter().collect()
             }
             Op::Note { .. } => Vec::new(),
         })
+    }
+
+    /// Does what consists of many changes, of which one may fail.
+    fn whole_or_not<T>(&mut self, change: impl FnOnce(&mut Version) -> Result<T>) -> Result<T> {
+        let mut changed = self.clone();
+        let done = change(&mut changed)?;
+        *self = changed;
+        Ok(done)
     }
 
     /// Moves on over a record: the version is now that of its position.
@@ -321,7 +329,7 @@ impl Version {
                 Some(&document),
                 None,
                 stamp,
-            );
+            )?;
             return Ok(Some(Effect::inside(path.clone(), Some(document.value.clone()), None)));
         }
         let Some(old) = document.value.at(path.inner()).cloned() else { return Ok(None) };
@@ -340,7 +348,7 @@ impl Version {
             if let Some(key::Named::Document { key, .. }) = key::read(&bytes) {
                 effects.push(Effect::inside(path.join(key), Some(document.value.clone()), None));
             }
-            self.put(bytes, Some(&document), None, stamp);
+            self.put(bytes, Some(&document), None, stamp)?;
         }
         Ok(effects)
     }
@@ -372,8 +380,7 @@ impl Version {
             let what = format!("document of {path} would have {bytes} bytes, more than {DOCUMENT_BYTES_MAX}");
             return Err(Error::new(kind, what).advise("spread it over several documents, or use a series"));
         }
-        self.put(key::document(path.collection(), key), document, Some(Document::new(value, stamp)), stamp);
-        Ok(())
+        self.put(key::document(path.collection(), key), document, Some(Document::new(value, stamp)), stamp)
     }
 
     /// Puts what belongs to no count under `key`.
@@ -381,14 +388,21 @@ impl Version {
         self.overlay.insert_mut(key, new.map_or(Slot::Gone, |new| Slot::Here(Arc::new(new))));
     }
 
-    /// Puts `new` in the place of `old` and keeps the counts up.
-    pub(crate) fn put(&mut self, key: Key, old: Option<&Document>, new: Option<Document>, stamp: &Stamp) {
+    /// Puts `new` in the place of `old` and keeps the counts up. After an error nothing has changed.
+    pub(crate) fn put(
+        &mut self,
+        key: Key,
+        old: Option<&Document>,
+        new: Option<Document>,
+        stamp: &Stamp,
+    ) -> Result<()> {
         let name = key::collection(&key);
         let known = self.tallies.get_key_value(name).map(|(name, tally)| (Arc::clone(name), *tally));
-        let (name, mut tally) = known.unwrap_or_else(|| (name.into(), Tally::default()));
-        old.into_iter().for_each(|old| tally.leave(&key, &old.value));
-        new.iter().for_each(|new| tally.enter(&key, &new.value));
-        tally.changed = stamp.position.lsn;
+        let (name, tally) = known.unwrap_or_else(|| (name.into(), Tally::default()));
+        let without = old.map_or(Some(tally), |old| tally.without(&key, &old.value));
+        let with =
+            without.and_then(|tally| new.as_ref().map_or(Some(tally), |new| tally.with(&key, &new.value)));
+        let tally = with.ok_or_else(|| tally::miscounted(&name))?;
         if !key::is_entry(&key)
             && let Some(recency) = self.recency.get_mut(&name)
         {
@@ -399,8 +413,9 @@ impl Version {
                 remember(recency, new.revision.lsn, &key, new.time);
             }
         }
-        self.tallies.insert_mut(name, tally);
+        self.tallies.insert_mut(name, Tally { changed: stamp.position.lsn, ..tally });
         self.put_uncounted(key, new);
+        Ok(())
     }
 
     /// Whether there is anything that is not in the runs below.
