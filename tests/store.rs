@@ -212,3 +212,20 @@ fn no_name_reaches_into_another_collection() {
     assert_eq!(store.get::<u8>(&at).unwrap(), Some(1));
     assert_eq!(store.keys("a").unwrap(), ["x\0dk"]);
 }
+
+#[test]
+fn a_patch_makes_a_collection_that_is_not_there_yet() {
+    let (_directory, store) = scratch();
+    store.merge("settings", &serde_json::json!({"a": 1, "b": {"c": 2}, "d": null})).unwrap();
+    assert_eq!(store.get_value("settings").unwrap().unwrap().to_string(), r#"{"a":1,"b":{"c":2}}"#);
+    let before = store.position();
+    store.merge("empty", &serde_json::json!({})).unwrap();
+    assert_eq!(store.position(), before, "nothing differs");
+    assert_eq!(store.merge("empty", &1).expect_err("no documents").kind(), &ErrorKind::Input);
+    #[derive(Default, Serialize, Deserialize)]
+    struct Settings {
+        width: u32,
+    }
+    store.update("other", |settings: &mut Settings| settings.width = 7).unwrap();
+    assert_eq!(store.get_value("other").unwrap().unwrap().to_string(), r#"{"width":7}"#);
+}

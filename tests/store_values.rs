@@ -1,10 +1,13 @@
-//! What is nested too deep to be stored is refused, compared, printed and dropped however it was made.
+//! A value comes back as what was set, to the bit, and what is nested too deep to be stored is refused, compared, printed
+//! and dropped however it was made.
 
 #![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
+use std::collections::BTreeMap;
+
 use everlog::store::{Array, Collection, DEPTH_MAX, Object, Value};
-use everlog::{ErrorKind, Result, Store};
+use everlog::{ErrorKind, Result, Store, path};
 use serde_json::json;
 
 fn scratch() -> (tempfile::TempDir, Store) {
@@ -90,4 +93,77 @@ fn what_is_no_longer_nested_too_deep_is_a_value_like_any_other() {
     store.transaction(|tx| tx.set_value("n.b", value.clone())).unwrap();
     assert_eq!(store.get::<Vec<bool>>("n.b").unwrap(), Some(vec![true]));
     assert_eq!(value.read::<Vec<bool>>().unwrap(), [true]);
+}
+
+#[test]
+fn a_float_is_equal_to_what_is_written_alike_and_to_nothing_else() {
+    let (_directory, store) = scratch();
+    let zero = store.set("n.a", &0.0).unwrap().position;
+    let minus = store.set("n.a", &-0.0).unwrap().position;
+    assert!(minus > zero, "it is another value, so it is written");
+    assert_eq!(store.get_value("n.a").unwrap().unwrap().to_string(), "-0.0");
+    assert_eq!(store.set("n.a", &-0.0).unwrap().position, minus);
+    assert_ne!("0.0".parse::<Value>().unwrap(), "-0.0".parse().unwrap());
+    store.rollback_to(zero).unwrap().commit().unwrap();
+    assert_eq!(store.get_value("n.a").unwrap().unwrap().to_string(), "0.0");
+}
+
+#[test]
+fn maps_read_back_whatever_numbers_their_keys_are() {
+    let (_directory, store) = scratch();
+    let wide: BTreeMap<u128, u8> = [(0, 1), (u128::MAX, 2)].into();
+    let signed: BTreeMap<i128, u8> = [(i128::MIN, 1), (-1, 2)].into();
+    store.set("n.wide", &wide).unwrap();
+    store.set("n.signed", &signed).unwrap();
+    assert_eq!(store.get::<BTreeMap<u128, u8>>("n.wide").unwrap(), Some(wide));
+    assert_eq!(store.get::<BTreeMap<i128, u8>>("n.signed").unwrap(), Some(signed));
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Floats(#[serde(with = "pairs")] Vec<(f64, f32)>);
+    let floats = Floats(vec![(0.1, 1.5), (-2.5e300, 0.25)]);
+    store.set("n.floats", &floats).unwrap();
+    assert_eq!(store.get::<Floats>("n.floats").unwrap(), Some(floats));
+}
+
+/// Pairs as a map whose keys are floats.
+mod pairs {
+    use std::fmt;
+
+    use serde::de::{Deserializer, MapAccess, Visitor};
+    use serde::ser::Serializer;
+
+    pub(crate) fn serialize<S: Serializer>(pairs: &[(f64, f32)], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(pairs.iter().copied())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(f64, f32)>, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Vec<(f64, f32)>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of floats")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = members.next_entry()? {
+                    pairs.push(pair);
+                }
+                pairs.sort_by(|one: &(f64, f32), other| other.0.total_cmp(&one.0));
+                Ok(pairs)
+            }
+        }
+        from.deserialize_map(Pairs)
+    }
+}
+
+#[test]
+fn no_object_is_taken_for_a_number_whatever_its_key() {
+    let (_directory, store) = scratch();
+    let key = "$serde_json::private::Number";
+    store.set(path!("n", "t", key), "5").unwrap();
+    let stored = store.get_value("n.t").unwrap().unwrap();
+    assert_eq!(stored.get(key).and_then(Value::as_str), Some("5"));
+    assert_eq!(store.get::<Value>("n.t").unwrap().as_ref(), Some(&stored));
+    assert_eq!(store.get::<Vec<Value>>("n.missing").unwrap(), None);
+    assert_eq!(list_of(stored.clone()).read::<Vec<Value>>().unwrap(), std::slice::from_ref(&stored));
+    assert_eq!(Value::of(&stored).unwrap(), stored);
 }

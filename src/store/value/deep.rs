@@ -48,7 +48,10 @@ pub(super) fn are_equal(one: &Value, other: &Value) -> bool {
         let is_equal = match pair {
             (Value::Null, Value::Null) => true,
             (Value::Bool(one), Value::Bool(other)) => one == other,
-            (Value::Number(one), Value::Number(other)) => one == other,
+            (Value::Number(one), Value::Number(other)) => {
+                // Zero and minus zero are not written alike.
+                one == other && one.as_f64().map(f64::to_bits) == other.as_f64().map(f64::to_bits)
+            }
             (Value::String(one), Value::String(other)) => one == other,
             (Value::Array(one), Value::Array(other)) => {
                 let may_be = one.len() == other.len() && one.total() == other.total();
