@@ -224,3 +224,47 @@ fn what_is_accepted_can_be_read_back_however_deep_and_whatever_its_keys() {
     let store = reopen(&directory, store);
     assert_eq!(store.get_value("a").unwrap(), before);
 }
+
+#[test]
+fn no_name_reaches_into_another_collection() {
+    let (_directory, store) = scratch();
+    let at = path!("a", "x\0dk");
+    store.set(&at, &1).unwrap();
+    let alias = path!("a\0dx", "k");
+    let long = path!("a".repeat(129), "k");
+    for wrong in [&alias, &long] {
+        let refused = [
+            store.set(wrong, &2).map(drop),
+            store.get_value(wrong).map(drop),
+            store.remove(wrong).map(drop),
+            store.keys(wrong).map(drop),
+            store.entry(wrong).map(drop),
+            store.history(wrong).map(drop),
+            store.watch(wrong).map(drop),
+            store.transaction(|tx| tx.contains(wrong)).map(drop),
+            store.transaction(|tx| tx.remove(wrong)).map(drop),
+        ];
+        for refusal in refused {
+            assert_eq!(refusal.expect_err("no collection").kind(), &ErrorKind::Input);
+        }
+    }
+    assert_eq!(store.get::<u8>(&at).unwrap(), Some(1));
+    assert_eq!(store.keys("a").unwrap(), ["x\0dk"]);
+}
+
+#[test]
+fn a_patch_makes_a_collection_that_is_not_there_yet() {
+    let (_directory, store) = scratch();
+    store.merge("settings", &serde_json::json!({"a": 1, "b": {"c": 2}, "d": null})).unwrap();
+    assert_eq!(store.get_value("settings").unwrap().unwrap().to_string(), r#"{"a":1,"b":{"c":2}}"#);
+    let before = store.position();
+    store.merge("empty", &serde_json::json!({})).unwrap();
+    assert_eq!(store.position(), before, "nothing differs");
+    assert_eq!(store.merge("empty", &1).expect_err("no documents").kind(), &ErrorKind::Input);
+    #[derive(Default, Serialize, Deserialize)]
+    struct Settings {
+        width: u32,
+    }
+    store.update("other", |settings: &mut Settings| settings.width = 7).unwrap();
+    assert_eq!(store.get_value("other").unwrap().unwrap().to_string(), r#"{"width":7}"#);
+}

@@ -137,6 +137,20 @@ fn replacing_a_whole_collection_from_stale_knowledge_is_a_conflict_and_loses_not
 }
 
 #[test]
+fn a_collection_is_replaced_at_the_position_of_a_view_also_when_a_pin_stands_before_it() {
+    let (_directory, store) = scratch();
+    let workflows = store.collection("workflows");
+    store.set("workflows.one", &1).unwrap();
+    store.pin("before", everlog::When::now(), "").unwrap();
+    let view = store.at(everlog::When::now()).unwrap();
+    workflows.replace(&BTreeMap::from([("two", 2)]), view.position()).expect("nothing changed since");
+    assert_eq!(store.keys("workflows").unwrap(), ["two"]);
+    let ahead = everlog::Position::new(view.position().epoch, store.position().lsn.next());
+    let error = workflows.replace(&BTreeMap::from([("three", 3)]), ahead).expect_err("not there yet");
+    assert_eq!(error.kind(), &ErrorKind::Conflict);
+}
+
+#[test]
 fn names_of_the_store_itself_and_impossible_ones_are_refused() {
     let (_directory, path) = place();
     for name in ["", "$everlog", "a\0b"] {

@@ -66,6 +66,7 @@ mod series;
 mod status;
 mod submit;
 mod subscription;
+mod tally;
 mod timeline;
 mod transaction;
 mod undo;

@@ -5,6 +5,7 @@
 //! kept up as it changes: two values with the same sum are the same for all purposes of a self-check (J10).
 
 mod convert;
+mod deep;
 mod edit;
 mod object;
 mod parse;
@@ -21,6 +22,7 @@ use serde_json::Number;
 use crate::error::Result;
 
 pub(crate) use edit::{Change, Fault};
+pub(crate) use object::BYTES;
 pub use object::{Array, Object};
 pub(crate) use sum::keyed_sum;
 
@@ -59,24 +61,6 @@ pub enum Value {
     Object(Object),
 }
 
-/// Equal values have the same text, and so the same sum: zero and its negative are two.
-impl PartialEq for Value {
-    fn eq(&self, other: &Value) -> bool {
-        match (self, other) {
-            (Value::Null, Value::Null) => true,
-            (Value::Bool(this), Value::Bool(other)) => this == other,
-            (Value::Number(this), Value::Number(other)) => {
-                let is_negative = |number: &Number| number.as_f64().is_some_and(f64::is_sign_negative);
-                this == other && is_negative(this) == is_negative(other)
-            }
-            (Value::String(this), Value::String(other)) => this == other,
-            (Value::Array(this), Value::Array(other)) => this == other,
-            (Value::Object(this), Value::Object(other)) => this == other,
-            _ => false,
-        }
-    }
-}
-
 impl Value {
     /// The value that `source` serialises to.
     ///
@@ -92,7 +76,7 @@ impl Value {
     ///
     /// # Errors
     ///
-    /// `WrongType` if it does not have the shape of a `T`.
+    /// `WrongType` if it does not have the shape of a `T`, or is nested deeper than anything that can be stored.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
         convert::to_serde(self)
     }
@@ -155,7 +139,7 @@ impl Value {
 
     /// Whether it is `null`.
     pub fn is_null(&self) -> bool {
-        *self == Value::Null
+        matches!(self, Value::Null)
     }
 
     /// What an object has under `key`, or an array at that index.
@@ -179,12 +163,16 @@ impl Value {
         }
     }
 
-    /// How deep it is nested; 0 for anything but arrays and objects. Visits all of it.
-    pub fn depth(&self) -> usize {
+    /// Whether something in it may stand for bytes out of line; not whether it does itself. O(1).
+    pub(crate) fn may_have_chunks(&self) -> bool {
+        self.reach().has_chunks
+    }
+
+    fn reach(&self) -> object::Reach {
         match self {
-            Value::Array(array) => 1 + array.iter().map(Value::depth).max().unwrap_or(0),
-            Value::Object(object) => 1 + object.iter().map(|(_, value)| value.depth()).max().unwrap_or(0),
-            _ => 0,
+            Value::Array(array) => array.reach(),
+            Value::Object(object) => object.reach(),
+            _ => object::Reach::NONE,
         }
     }
 
@@ -212,8 +200,11 @@ fn text_bytes(text: &str) -> u64 {
 }
 
 impl fmt::Display for Value {
-    /// Writes JSON without spaces; with the alternate flag `{:#}` over several lines.
+    /// Writes JSON without spaces; with the alternate flag `{:#}` over several lines, unless it is nested too deep for that.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_too_deep() {
+            return deep::write(self, f);
+        }
         let text =
             if f.alternate() { serde_json::to_string_pretty(self) } else { serde_json::to_string(self) };
         f.write_str(&text.map_err(|_| fmt::Error)?)

@@ -9,11 +9,11 @@ use serde::ser::{Error as _, SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::bytes::{CHUNK_BYTES, INLINE_BYTES_MAX, MARKER, Marked, chunks_at, chunks_of, decoded};
+use crate::store::bytes::{CHUNK_BYTES, INLINE_BYTES_MAX, Marked, chunks_at, chunks_of, decoded};
 use crate::store::key::CHUNKS;
 use crate::store::path::Path;
 use crate::store::transaction::Draft;
-use crate::store::value::Value;
+use crate::store::value::{BYTES, Value};
 use crate::store::version::Version;
 
 /// The longest text of bytes that stand inside the JSON of a store.
@@ -69,7 +69,7 @@ impl Serialize for Whole<'_> {
         let reading = self.reading;
         match self.value {
             value if !reading.has_chunks => value.serialize(to),
-            Value::String(text) if self.key == Some(MARKER) => self.marker(text, to),
+            Value::String(text) if self.key == Some(BYTES) => self.marker(text, to),
             Value::Array(array) => {
                 let mut elements = to.serialize_seq(Some(array.len()))?;
                 array.iter().try_for_each(|value| elements.serialize_element(&reading.whole(None, value)))?;
@@ -165,7 +165,7 @@ fn replaced(
     change: &mut Change<'_>,
 ) -> Result<Option<Value>> {
     match value {
-        Value::String(text) if key == Some(MARKER) => {
+        Value::String(text) if key == Some(BYTES) => {
             let is_large = text.len() > INLINE_TEXT_MAX || chunks_of(text).is_some();
             if is_large { change(text, stored.and_then(Value::as_str)) } else { Ok(None) }
         }
