@@ -94,6 +94,34 @@ fn a_rollback_of_some_paths_leaves_the_others_alone() {
     assert_eq!(error.kind(), &ErrorKind::Input);
 }
 
+/// A place inside a list is what has its number: the elements around it stay, each of them.
+#[test]
+fn places_of_a_list_are_rolled_back_by_their_numbers_and_the_other_elements_stay() {
+    let store = store();
+    let long: Vec<u8> = (0..12).collect();
+    let back = |target: &[u8], now: &[u8], places: &[usize]| {
+        let before = store.set("c.k.list", target).unwrap().position;
+        store.set("c.k.list", now).unwrap();
+        let places: Vec<_> = places.iter().map(|place| path!("c", "k", "list", place)).collect();
+        store.rollback_to(before).unwrap().only(places).unwrap().commit().unwrap();
+        json(&store, "c.k.list")
+    };
+    assert_eq!(back(&[1], &[1, 2, 3, 4], &[1, 2]), "[1,4]");
+    assert_eq!(back(&long[..2], &long, &[2, 3, 9, 10]), "[0,1,4,5,6,7,8,11]");
+    assert_eq!(back(&long, &long[..9], &[9, 10]), "[0,1,2,3,4,5,6,7,8,9,10]");
+    assert_eq!(back(&[7, 8], &[1, 2, 3, 4], &[0, 3]), "[7,2,3]");
+}
+
+#[test]
+fn places_of_a_list_that_are_not_rolled_back_stay_and_the_elements_behind_them_come_back() {
+    let options = Store::options().background(Background::Inline).not_rolled_back(["c.k.1", "c.k.2"]);
+    let store = options.open_on(Arc::new(Sim::new(1))).expect("opens");
+    let before = store.set("c.k", &[1, 2, 3, 4]).unwrap().position;
+    store.set("c.k", &[9]).unwrap();
+    store.rollback_to(before).unwrap().commit().unwrap();
+    assert_eq!(json(&store, "c.k"), "[1,4]", "neither of the two comes back");
+}
+
 /// S32: what moved since the preview is a conflict, and nothing is overwritten; what did not touch it is none.
 #[test]
 fn a_path_that_moved_since_the_preview_is_a_conflict_and_nothing_is_written() {

@@ -1,5 +1,6 @@
 //! Returning to an earlier state: a [`RollbackPreview`] first, then an ordinary transaction of the difference.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::store::order::Order;
 use crate::store::path::{IntoPath, Path};
 use crate::store::timeline::ROLLBACK;
 use crate::store::transaction::Tx;
-use crate::store::value::{Array, Object, Value};
+use crate::store::value::{Array, Object, Value, array_index};
 use crate::store::version::Version;
 
 /// A rollback that is not done yet: what would change, and what would stay. Dropping it does nothing.
@@ -124,14 +125,8 @@ fn check_unmoved(seen: &Version, now: &Version, changes: &[PathChange]) -> Resul
 }
 
 /// Puts at each place what is to be there.
-pub(super) fn perform(tx: &mut Tx<'_>, mut changes: Vec<PathChange>) -> Result<()> {
-    // Where a series was is a document, or the other way round: what is in the way goes first.
-    changes.sort_by_key(|change| match (change.entry, &change.new) {
-        (Some(_), None) => 0,
-        (None, _) => 1,
-        (Some(_), Some(_)) => 2,
-    });
-    for PathChange { path, new, entry, .. } in changes {
+pub(super) fn perform(tx: &mut Tx<'_>, changes: Vec<PathChange>) -> Result<()> {
+    for PathChange { path, new, entry, .. } in arranged(changes) {
         tx.apply(match (entry, new) {
             (Some((time, lsn)), value) => Op::Entry { path, time, lsn, value },
             (None, Some(value)) => Op::Set { path, value },
@@ -139,6 +134,35 @@ pub(super) fn perform(tx: &mut Tx<'_>, mut changes: Vec<PathChange>) -> Result<(
         })?;
     }
     Ok(())
+}
+
+/// The order in which changes lead through states that may be. Where a series was is a document, or the other way round:
+/// what is in the way goes first. What makes a document smaller comes before what makes it larger, so that it is never
+/// larger than before or after. Elements of lists are taken out from the end and added towards it, so that each has the
+/// number by which it is called.
+fn arranged(changes: Vec<PathChange>) -> Vec<PathChange> {
+    let bytes = |value: &Option<Value>| value.as_ref().map_or(0, Value::bytes);
+    let step = |change: &PathChange| match (change.entry, &change.new) {
+        (Some(_), None) => 0,
+        (None, new) if bytes(new) <= bytes(&change.old) => 1,
+        (None, _) => 2,
+        (Some(_), Some(_)) => 3,
+    };
+    let mut changes: Vec<(u8, PathChange)> =
+        changes.into_iter().map(|change| (step(&change), change)).collect();
+    changes.sort_by(|(step, one), (other_step, other)| {
+        let places = in_order(&one.path, &other.path);
+        step.cmp(other_step).then(if *step < 2 { places.reverse() } else { places })
+    });
+    changes.into_iter().map(|(_, change)| change).collect()
+}
+
+/// The order of places in which elements of lists stand by their numbers.
+fn in_order(one: &Path, other: &Path) -> Ordering {
+    fn rank(segment: &String) -> (usize, &str) {
+        array_index(segment).map_or((usize::MAX, segment), |index| (index, ""))
+    }
+    one.segments().iter().map(rank).cmp(other.segments().iter().map(rank))
 }
 
 fn plan(from: &Version, target: &Version, scope: &Scope, kept: &Scope) -> Result<Plan> {
@@ -150,6 +174,11 @@ fn plan(from: &Version, target: &Version, scope: &Scope, kept: &Scope) -> Result
     Ok(plan)
 }
 
+/// What a document has at a path.
+fn at(document: &Option<Value>, path: &Path) -> Option<Value> {
+    document.as_ref()?.at(path.inner()).cloned()
+}
+
 impl Plan {
     fn take(&mut self, mut difference: Difference, scope: &Scope, kept: &Scope) {
         if kept.covers(difference.path()) {
@@ -157,10 +186,14 @@ impl Plan {
             return;
         }
         let document = difference.path().clone();
-        let inner: Vec<&Path> = kept.below(&document).collect();
+        let mut inner: Vec<&Path> = kept.below(&document).collect();
         if !inner.is_empty() && !difference.is_entry() {
             let mut aim = difference.new.clone();
-            for path in inner {
+            // As changes are arranged: elements of lists keep their numbers.
+            inner.sort_by(|one, other| in_order(one, other));
+            let (here, gone): (Vec<_>, Vec<_>) =
+                inner.into_iter().partition(|path| at(&difference.old, path).is_some());
+            for path in here.into_iter().chain(gone.into_iter().rev()) {
                 self.keep(path, &difference, scope, &mut aim);
             }
             difference.new = aim;
@@ -170,8 +203,7 @@ impl Plan {
 
     /// Puts into `aim` what stands at `path` and is to stay.
     fn keep(&mut self, path: &Path, difference: &Difference, scope: &Scope, aim: &mut Option<Value>) {
-        let at = |value: &Option<Value>| value.as_ref()?.at(path.inner()).cloned();
-        let (old, new) = (at(&difference.old), at(&difference.new));
+        let (old, new) = (at(&difference.old, path), at(&difference.new, path));
         if old == new {
             return;
         }
