@@ -150,6 +150,29 @@ fn a_path_that_moved_since_the_preview_is_a_conflict_and_nothing_is_written() {
     assert_eq!(json(&store, "settings"), r#"{"a":{"list":[1],"x":1,"y":7},"b":1,"c":7}"#);
 }
 
+/// S32: an element that is somewhere else now is not to be taken for the one that was seen.
+#[test]
+fn a_list_in_which_others_moved_elements_since_the_preview_is_a_conflict() {
+    let store = store();
+    let before = store.set("c.k", &serde_json::json!({"list": [0, 5, 7, 9], "n": 1})).unwrap().position;
+    store.set("c.k.list.1", &7).unwrap();
+    let preview = store.rollback_to(before).unwrap();
+    assert_eq!(paths(preview.changes()), ["c.k.list.1"]);
+    store.remove("c.k.list.0").unwrap();
+    assert_eq!(json(&store, "c.k.list"), "[7,7,9]");
+    assert_eq!(preview.commit().expect_err("moved").kind(), &ErrorKind::Conflict);
+    assert_eq!(json(&store, "c.k.list"), "[7,7,9]", "nothing was written");
+    store.set("c.k.list", &[0, 7, 7, 9]).unwrap();
+    let preview = store.rollback_to(before).unwrap();
+    store.set("c.k.n", &2).unwrap();
+    preview.commit().unwrap();
+    assert_eq!(
+        json(&store, "c.k"),
+        r#"{"list":[0,5,7,9],"n":2}"#,
+        "what stands beside the list is another place"
+    );
+}
+
 trait SetValue {
     fn set_value(&self, path: &str, value: Value);
 }

@@ -85,8 +85,8 @@ impl RollbackPreview {
     ///
     /// # Errors
     ///
-    /// `Conflict` if one of the paths has changed since the preview was made: nothing is written; `TooLarge` if the
-    /// difference is more than a transaction may have; and as [`Store::set`].
+    /// `Conflict` if one of the paths has changed since the preview was made, or the list that it leads into: nothing is
+    /// written; `TooLarge` if the difference is more than a transaction may have; and as [`Store::set`].
     pub fn commit(self) -> Result<Receipt> {
         let RollbackPreview { order, manner, from, target, scope, plan } = self;
         let committed = order.commit(&manner, |tx: &mut Tx<'_>| -> Result<()> {
@@ -116,7 +116,10 @@ fn said(target: Position, scope: &Scope) -> Value {
 /// Refuses if what stands at one of the places is not what stood there in `seen`.
 fn check_unmoved(seen: &Version, now: &Version, changes: &[PathChange]) -> Result<()> {
     for change in changes {
-        if change.revision_in(seen)? != change.revision_in(now)? && change.found_in(now)? != change.old {
+        if change.revision_in(seen)? == change.revision_in(now)? {
+            continue;
+        }
+        if !change.is_unmoved(change.found_in(seen)?.as_ref(), change.found_in(now)?.as_ref()) {
             let what = format!("{} has changed since the preview was made", change.path);
             return Err(Error::new(ErrorKind::Conflict, what).advise("make a new preview and look again"));
         }
