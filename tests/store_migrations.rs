@@ -257,6 +257,35 @@ fn rename_maps_move_fields_of_all_documents_and_whole_collections() {
     }
 }
 
+/// Elements move up when one before them is taken out, and all the same none is left behind.
+#[test]
+fn rename_maps_move_all_elements_of_lists() {
+    let (_directory, path) = scratch();
+    let store = Store::open(&path).unwrap();
+    let all: Vec<u8> = (0..12).collect();
+    store.set("c.k", &json!({"list": all, "nested": [[1, 2], [3]], "parts": [{"n": 1}, {"n": 2}]})).unwrap();
+    shut(store);
+    let step = Migration::renaming(1, 0, "lists")
+        .rename("c.k.list.*", "c.k.items.*")
+        .rename("c.k.nested.*.*", "c.k.grid.*.*")
+        .rename("c.k.parts.*", "c.k.parts.*.part");
+    let store = with(Migrations::new().add(step)).open(&path).unwrap();
+    let found: serde_json::Value = store.get("c.k").unwrap().unwrap();
+    let items: serde_json::Map<_, _> = all.iter().map(|n| (n.to_string(), json!(n))).collect();
+    assert_eq!(
+        found,
+        json!({
+            "list": [], "items": items,
+            "nested": [[], []], "grid": {"0": {"0": 1, "1": 2}, "1": {"0": 3}},
+            "parts": [{"part": {"n": 1}}, {"part": {"n": 2}}],
+        })
+    );
+    shut(store);
+    let clash = Migration::renaming(1, 1, "clash").rename("c.k.items.*", "c.k.grid.*");
+    let moves = Migrations::new().add(Migration::renaming(1, 0, "lists")).add(clash);
+    assert_eq!(with(moves).open(&path).expect_err("taken").kind(), &ErrorKind::Conflict);
+}
+
 /// T67, H44: a view of the past is what it was, and in today's form when that is asked for.
 #[test]
 fn the_past_stays_as_it_was_and_reads_in_todays_form_when_asked() {
