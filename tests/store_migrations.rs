@@ -221,6 +221,17 @@ fn a_dry_run_shows_what_would_change() {
 }
 
 #[test]
+fn what_is_there_may_move_also_where_it_is_larger_than_one_value_may_be() {
+    let (_directory, path) = scratch();
+    let store = Store::open(&path).unwrap();
+    store.set("c.large", &json!(["x".repeat(700), "y".repeat(700)])).unwrap();
+    shut(store);
+    let moves = Migrations::new().add(Migration::renaming(1, 0, "moves").rename("c.large", "d.large"));
+    let store = with(moves).value_bytes_max(1000).open(&path).unwrap();
+    assert_eq!((store.keys("c").unwrap().len(), store.keys("d").unwrap()), (0, vec!["large".to_owned()]));
+}
+
+#[test]
 fn rename_maps_move_fields_of_all_documents_and_whole_collections() {
     let (_directory, path) = scratch();
     let store = Store::open(&path).unwrap();

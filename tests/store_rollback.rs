@@ -206,6 +206,29 @@ fn what_is_not_rolled_back_stays_and_the_preview_tells_of_it() {
     assert_eq!(json(&store, "users.a"), r#"{"name":"A"}"#, "and what was removed is not brought back");
 }
 
+/// C10 limits what comes in; what was there may come back.
+#[test]
+fn a_document_larger_than_one_value_may_be_comes_back() {
+    let half = "x".repeat(7_900_000);
+    let store = store();
+    store.set("c.k.a", &half).unwrap();
+    store.set("c.k.b", &1).unwrap();
+    let (one, first) = (store.position(), store.get_value("c").unwrap());
+    store.set("c.k.a", &1).unwrap();
+    store.set("c.k.b", &half).unwrap();
+    let (other, second) = (store.position(), store.get_value("c").unwrap());
+    store.set("c.k.a", &half[..5_000_000]).unwrap();
+    let (whole, third) = (store.position(), store.get_value("c").unwrap());
+    store.remove("c.k").unwrap();
+    for (position, state) in [(whole, third), (one, first.clone()), (other, second), (one, first)] {
+        store.rollback_to(position).unwrap().commit().unwrap();
+        assert!(store.get_value("c").unwrap() == state, "the state at {position}");
+    }
+    let refused =
+        store.set("c.k", &[half.as_str(), "more than eight mebibytes in one value", &half[..500_000]]);
+    assert!(matches!(refused.expect_err("too large").kind(), ErrorKind::TooLarge { .. }));
+}
+
 #[test]
 fn a_path_not_to_be_rolled_back_that_leads_nowhere_is_told_at_opening() {
     let error =

@@ -169,6 +169,22 @@ fn paths_outside_the_scope_are_refused_and_nothing_is_written() {
     }
 }
 
+/// C10 limits what comes in; what was there may come back.
+#[test]
+fn a_document_larger_than_one_value_may_be_comes_back() {
+    let options = Store::options().background(Background::Inline).value_bytes_max(1000);
+    let store = options.open_on(Arc::new(Sim::new(1))).expect("opens");
+    store.set("c.k.a", &"a".repeat(700)).unwrap();
+    store.set("c.k.b", &"b".repeat(700)).unwrap();
+    let before = json(&store, "c");
+    let editor = store.undo_scope("editor", ["c"]).unwrap();
+    editor.transaction("takes it out", |tx| tx.remove("c.k")).unwrap();
+    editor.undo().unwrap();
+    assert_eq!(json(&store, "c"), before);
+    let refused = store.set("c.l", &"a".repeat(1001)).expect_err("too large");
+    assert!(matches!(refused.kind(), ErrorKind::TooLarge { .. }));
+}
+
 /// The stack survives reopening, undos and redos included, as far back as history is kept.
 #[test]
 fn the_stack_is_the_same_after_reopening() {

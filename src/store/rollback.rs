@@ -130,7 +130,7 @@ fn check_unmoved(seen: &Version, now: &Version, changes: &[PathChange]) -> Resul
 /// Puts at each place what is to be there.
 pub(super) fn perform(tx: &mut Tx<'_>, changes: Vec<PathChange>) -> Result<()> {
     for PathChange { path, new, entry, .. } in arranged(changes) {
-        tx.apply(match (entry, new) {
+        tx.draft.restore(match (entry, new) {
             (Some((time, lsn)), value) => Op::Entry { path, time, lsn, value },
             (None, Some(value)) => Op::Set { path, value },
             (None, None) => Op::Remove { path },

@@ -318,7 +318,10 @@ impl UndoScope {
             Way::Redo => difference.clone(),
         };
         came.own.iter().try_for_each(|difference| self.check_met(difference))?;
-        Ok(Turn { own: came.own.iter().map(turned).collect(), bounds: came.bounds.iter().map(turned).collect() })
+        Ok(Turn {
+            own: came.own.iter().map(turned).collect(),
+            bounds: came.bounds.iter().map(turned).collect(),
+        })
     }
 
     /// What is to be done on `now`: all of the group, or an error, and of what bounds did what nobody has touched.

@@ -89,7 +89,7 @@ fn shift(tx: &mut Tx<'_>, places: Vec<(Path, Path)>) -> Result<()> {
             let what = format!("cannot move {old} to {new}, where something stands already");
             return Err(Error::new(ErrorKind::Conflict, what));
         }
-        tx.apply(Op::Set { path: new, value })?;
+        tx.draft.restore(Op::Set { path: new, value })?;
     }
     Ok(())
 }
