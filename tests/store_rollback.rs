@@ -206,7 +206,7 @@ fn what_is_not_rolled_back_stays_and_the_preview_tells_of_it() {
     assert_eq!(json(&store, "users.a"), r#"{"name":"A"}"#, "and what was removed is not brought back");
 }
 
-/// C10 limits what comes in; what was there may come back.
+/// The limit of a value is for what comes in; what was there may come back.
 #[test]
 fn a_document_larger_than_one_value_may_be_comes_back() {
     let half = "x".repeat(7_900_000);

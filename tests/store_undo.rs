@@ -169,7 +169,7 @@ fn paths_outside_the_scope_are_refused_and_nothing_is_written() {
     }
 }
 
-/// C10 limits what comes in; what was there may come back.
+/// The limit of a value is for what comes in; what was there may come back.
 #[test]
 fn a_document_larger_than_one_value_may_be_comes_back() {
     let options = Store::options().background(Background::Inline).value_bytes_max(1000);

@@ -60,15 +60,18 @@ impl Pace {
         Pace { durable: elapsed, next: (last, elapsed) }
     }
 
-    /// Passes a commit that would end before `end`; tells how much time has passed since the last durable one, or
-    /// somewhat more.
-    pub(crate) fn pass(&mut self, journal: &Journal, end: Lsn) -> Duration {
-        let elapsed = journal.opened_with().clock.elapsed();
+    /// How much time has passed at `elapsed` since the last durable commit, or somewhat more.
+    fn passed(&self, journal: &Journal, elapsed: Duration) -> Duration {
+        let last = if self.next.0 <= journal.durable_lsn() { self.next.1 } else { self.durable };
+        elapsed.saturating_sub(last)
+    }
+
+    /// Takes in a commit that was decided at `elapsed`, has its place, and ends with `end`.
+    pub(crate) fn take(&mut self, journal: &Journal, end: Lsn, elapsed: Duration) {
         if self.next.0 <= journal.durable_lsn() {
             self.durable = self.next.1;
             self.next = (end, elapsed);
         }
-        elapsed.saturating_sub(self.durable)
     }
 }
 
@@ -82,8 +85,9 @@ pub(crate) struct Ages<'a> {
 }
 
 impl<'a> Ages<'a> {
-    pub(crate) fn new(journal: &'a Journal, passed: Duration) -> Ages<'a> {
-        Ages { journal, passed, now: Cell::new(None) }
+    /// As of `elapsed`, when something is decided.
+    pub(crate) fn new(journal: &'a Journal, pace: &Pace, elapsed: Duration) -> Ages<'a> {
+        Ages { journal, passed: pace.passed(journal, elapsed), now: Cell::new(None) }
     }
 
     fn of(&self, lsn: Lsn, time: Timestamp) -> Result<Duration> {
@@ -108,6 +112,7 @@ impl Draft {
             self.bound_documents(name, ages)?;
         }
         self.settle_chunks()?;
+        self.finish()?;
         self.check_limits(&touched)
     }
 
@@ -120,8 +125,9 @@ impl Draft {
     pub(crate) fn is_relaxed(&self) -> bool {
         let declared = &self.version().declared;
         let mut names = self.collections().peekable();
-        // What is only said about a commit is nobody's to relax.
+        // A pin, or what is only said about a commit, is nobody's to relax.
         names.peek().is_some()
+            && self.own().is_none()
             && names.all(|name| declared.of(name).is_some_and(|collection| collection.is_relaxed))
     }
 

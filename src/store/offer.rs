@@ -96,11 +96,11 @@ impl Order {
         for (path, value) in values {
             Tx::new(&mut draft, self).set_value(path, value.clone())?;
         }
-        self.bound(pending, &mut draft)?;
+        let elapsed = self.bound(pending, &mut draft)?;
         if draft.is_empty() {
             return Ok(());
         }
-        self.enter(pending, &manner, Sitter::Ticket, draft, reserved).map(drop)
+        self.enter(pending, &manner, Sitter::Ticket, draft, (reserved, elapsed)).map(drop)
     }
 
     /// Gives what is held its place, if there is anything.
@@ -163,9 +163,7 @@ fn tend(order: &Weak<Order>) {
             }
         }
         order.log_offered();
-        if let Err(error) = order.keep_up() {
-            order.journal.note_trouble(error);
-        }
+        order.keep_up();
     }
 }
 
@@ -220,7 +218,8 @@ impl Store {
         if let Op::Set { path, value } = op {
             order.offer(path, value)?;
         }
-        order.keep_up()
+        order.keep_up();
+        Ok(())
     }
 
     /// What stands at `path` of a relaxed collection with all that was [offered](Store::offer) and committed, durable or
