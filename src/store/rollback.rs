@@ -44,7 +44,9 @@ impl fmt::Debug for RollbackPreview {
 }
 
 impl RollbackPreview {
-    /// Only what lies below one of `prefixes`; all else stays as it is.
+    /// Only what lies below one of `prefixes`; all else stays as it is. An element of a list is what has its number: those
+    /// around it stay, and move up where it goes. One that would come behind the end of its list is refused by
+    /// [`commit`](RollbackPreview::commit), with `Input`.
     ///
     /// # Errors
     ///
