@@ -213,6 +213,17 @@ fn a_dry_run_shows_what_would_change() {
 }
 
 #[test]
+fn what_is_there_may_move_also_where_it_is_larger_than_one_value_may_be() {
+    let (_directory, path) = scratch();
+    let store = Store::open(&path).unwrap();
+    store.set("c.large", &json!(["x".repeat(700), "y".repeat(700)])).unwrap();
+    shut(store);
+    let moves = Migrations::new().add(Migration::renaming(1, 0, "moves").rename("c.large", "d.large"));
+    let store = with(moves).value_bytes_max(1000).open(&path).unwrap();
+    assert_eq!((store.keys("c").unwrap().len(), store.keys("d").unwrap()), (0, vec!["large".to_owned()]));
+}
+
+#[test]
 fn rename_maps_move_fields_of_all_documents_and_whole_collections() {
     let (_directory, path) = place();
     let store = Store::open(&path).unwrap();
@@ -247,6 +258,35 @@ fn rename_maps_move_fields_of_all_documents_and_whole_collections() {
         let bad = Migrations::new().add(Migration::renaming(1, 0, "bad").rename(old, new));
         assert_eq!(with(bad).open(&path).expect_err(old).kind(), &ErrorKind::Input);
     }
+}
+
+/// Elements move up when one before them is taken out, and all the same none is left behind.
+#[test]
+fn rename_maps_move_all_elements_of_lists() {
+    let (_directory, path) = scratch();
+    let store = Store::open(&path).unwrap();
+    let all: Vec<u8> = (0..12).collect();
+    store.set("c.k", &json!({"list": all, "nested": [[1, 2], [3]], "parts": [{"n": 1}, {"n": 2}]})).unwrap();
+    shut(store);
+    let step = Migration::renaming(1, 0, "lists")
+        .rename("c.k.list.*", "c.k.items.*")
+        .rename("c.k.nested.*.*", "c.k.grid.*.*")
+        .rename("c.k.parts.*", "c.k.parts.*.part");
+    let store = with(Migrations::new().add(step)).open(&path).unwrap();
+    let found: serde_json::Value = store.get("c.k").unwrap().unwrap();
+    let items: serde_json::Map<_, _> = all.iter().map(|n| (n.to_string(), json!(n))).collect();
+    assert_eq!(
+        found,
+        json!({
+            "list": [], "items": items,
+            "nested": [[], []], "grid": {"0": {"0": 1, "1": 2}, "1": {"0": 3}},
+            "parts": [{"part": {"n": 1}}, {"part": {"n": 2}}],
+        })
+    );
+    shut(store);
+    let clash = Migration::renaming(1, 1, "clash").rename("c.k.items.*", "c.k.grid.*");
+    let moves = Migrations::new().add(Migration::renaming(1, 0, "lists")).add(clash);
+    assert_eq!(with(moves).open(&path).expect_err("taken").kind(), &ErrorKind::Conflict);
 }
 
 /// T67, H44: a view of the past is what it was, and in today's form when that is asked for.

@@ -90,6 +90,51 @@ fn what_others_changed_since_is_never_overwritten() {
     assert_eq!(json(&store, "notes.b"), "-");
 }
 
+/// An element that is somewhere else now is not to be taken for that of the group.
+#[test]
+fn a_list_in_which_others_moved_elements_is_a_conflict_and_nothing_is_overwritten() {
+    let store = store();
+    store.set("c.k", &serde_json::json!({"list": [0, 5, 7, 9], "n": 1})).unwrap();
+    let editor = store.undo_scope("editor", ["c"]).unwrap();
+    group(&editor, "seven", "c.k.list.1", 7);
+    store.remove("c.k.list.0").unwrap();
+    assert_eq!(editor.undo().expect_err("moved").kind(), &ErrorKind::Conflict);
+    assert_eq!(json(&store, "c.k.list"), "[7,7,9]");
+    store.set("c.k.list", &serde_json::json!({"1": 7})).unwrap();
+    assert_eq!(editor.undo().expect_err("no list").kind(), &ErrorKind::Conflict);
+    store.set("c.k.list", &[0, 7, 7, 9]).unwrap();
+    store.set("c.k.n", &2).unwrap();
+    editor.undo().unwrap();
+    assert_eq!(
+        json(&store, "c.k"),
+        r#"{"list":[0,5,7,9],"n":2}"#,
+        "what stands beside the list is another place"
+    );
+    store.transaction(|tx| Ok((tx.remove("c.k.list.0")?, tx.append("c.k.list", &0, None)?))).unwrap();
+    assert_eq!(editor.redo().expect_err("moved").kind(), &ErrorKind::Conflict);
+    assert_eq!(json(&store, "c.k.list"), "[5,7,9,0]");
+}
+
+#[test]
+fn a_scope_of_one_place_in_a_list_brings_the_whole_list_back_that_it_changed() {
+    let store = store();
+    store.set("c.k.list", &["a", "b", "c"]).unwrap();
+    let editor = store.undo_scope("editor", ["c.k.list.1"]).unwrap();
+    editor.transaction("takes b out", |tx| tx.remove("c.k.list.1")).unwrap();
+    assert_eq!(json(&store, "c.k.list"), r#"["a","c"]"#);
+    editor.undo().unwrap();
+    assert_eq!(json(&store, "c.k.list"), r#"["a","b","c"]"#);
+    editor.redo().unwrap();
+    assert_eq!(json(&store, "c.k.list"), r#"["a","c"]"#);
+    let other = store.undo_scope("editor", ["c.k.list", "c.k.n"]).unwrap();
+    group(&other, "n", "c.k.n", 1);
+    let error = editor.undo().expect_err("not of this handle");
+    assert_eq!(error.kind(), &ErrorKind::Input);
+    other.undo().unwrap();
+    editor.undo().unwrap();
+    assert_eq!(json(&store, "c.k"), r#"{"list":["a","b","c"]}"#);
+}
+
 #[test]
 fn paths_outside_the_scope_are_refused_and_nothing_is_written() {
     let store = store();
@@ -109,6 +154,22 @@ fn paths_outside_the_scope_are_refused_and_nothing_is_written() {
     for (name, prefixes) in [("", vec!["a"]), ("x", vec![]), ("x", vec!["a..b"])] {
         assert_eq!(store.undo_scope(name, prefixes).expect_err(name).kind(), &ErrorKind::Input);
     }
+}
+
+/// The limit of a value is for what comes in; what was there may come back.
+#[test]
+fn a_document_larger_than_one_value_may_be_comes_back() {
+    let options = Store::options().background(Background::Inline).value_bytes_max(1000);
+    let store = options.open_on(Arc::new(Sim::new(1))).expect("opens");
+    store.set("c.k.a", &"a".repeat(700)).unwrap();
+    store.set("c.k.b", &"b".repeat(700)).unwrap();
+    let before = json(&store, "c");
+    let editor = store.undo_scope("editor", ["c"]).unwrap();
+    editor.transaction("takes it out", |tx| tx.remove("c.k")).unwrap();
+    editor.undo().unwrap();
+    assert_eq!(json(&store, "c"), before);
+    let refused = store.set("c.l", &"a".repeat(1001)).expect_err("too large");
+    assert!(matches!(refused.kind(), ErrorKind::TooLarge { .. }));
 }
 
 /// The stack survives reopening, undos and redos included, as far back as history is kept.

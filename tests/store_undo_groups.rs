@@ -71,6 +71,54 @@ fn what_a_group_displaced_comes_back_with_its_undo_and_goes_with_its_redo() {
     }
 }
 
+/// What bounds remove stands behind the note of its group in the log, and the stacks that are made of it know.
+#[test]
+fn the_stacks_are_the_same_after_reopening_also_where_bounds_removed_something() {
+    let sim = Sim::new(1);
+    let mut store = open(&sim);
+    let labels = |store: &Store| {
+        let editor = store.undo_scope("editor", ["recent", "files"]).unwrap();
+        (editor.undo_labels(), editor.redo_labels())
+    };
+    {
+        let editor = store.undo_scope("editor", ["recent", "files"]).unwrap();
+        for key in ["a", "b", "c", "d", "e"] {
+            group(&editor, key, &format!("recent.{key}"), 1);
+        }
+        let log = store.series::<u8>("recent.log");
+        for n in 0..4 {
+            editor.transaction("entry", |tx| tx.push(&log, &n)).unwrap();
+        }
+        for n in 0..3 {
+            let bytes = vec![n; 100_000];
+            editor.transaction("bytes", |tx| tx.set_bytes("files.a", &bytes)).unwrap();
+        }
+    }
+    // Some undone and done again by the session that made them, then each by one that read the log.
+    let turn = |store: &Store, is_undo: bool| {
+        let editor = store.undo_scope("editor", ["recent", "files"]).unwrap();
+        if is_undo { editor.undo() } else { editor.redo() }.unwrap();
+    };
+    (0..8).for_each(|_| turn(&store, true));
+    (0..3).for_each(|_| turn(&store, false));
+    for undone in 5..12 {
+        let live = labels(&store);
+        assert_eq!((live.0.len(), live.1.len()), (12 - undone, undone));
+        store = reopened(store, &sim);
+        assert_eq!(labels(&store), live, "with {undone} undone");
+        turn(&store, true);
+    }
+    assert_eq!((json(&store, "recent").as_str(), json(&store, "files").as_str()), ("-", "-"));
+    for done in 0..12 {
+        let live = labels(&store);
+        store = reopened(store, &sim);
+        assert_eq!(labels(&store), live, "with {done} done again");
+        turn(&store, false);
+    }
+    assert_eq!(json(&store, "recent"), r#"{"c":1,"d":1,"e":1}"#);
+    assert_eq!(store.get_bytes("files.a").unwrap(), Some(vec![2; 100_000]));
+}
+
 #[test]
 fn what_was_displaced_stays_away_where_something_stands_again_or_where_ages_count() {
     let store = open(&Sim::new(1));

@@ -156,6 +156,12 @@ impl Draft {
     /// Takes in a change; tells whether it changes anything. After an error nothing has changed.
     pub(crate) fn apply(&mut self, op: Op) -> Result<bool> {
         bounds::check_value(&self.version, &op)?;
+        self.restore(op)
+    }
+
+    /// The same with what was there already, if elsewhere or before: piece by piece it may have become larger than one
+    /// value may be, and comes back in one.
+    pub(crate) fn restore(&mut self, op: Op) -> Result<bool> {
         let stamp = stamp_at(self.start, self.records(), self.time, &self.meta);
         let effects = self.version.apply(&op, &stamp)?;
         if effects.is_empty() && !matches!(op, Op::Note { .. }) {

@@ -66,8 +66,8 @@ struct Came {
 
 /// What has to change to turn a group, and what is to change, too, where nobody has touched it since.
 struct Turn {
-    changes: Vec<PathChange>,
-    bounds: Vec<PathChange>,
+    own: Vec<Difference>,
+    bounds: Vec<Difference>,
 }
 
 /// Undo and redo for one part of a program, such as an editor, over the paths it works on. It undoes only what was committed
@@ -160,9 +160,10 @@ impl UndoScope {
     ///
     /// # Errors
     ///
-    /// `Absent` if there is nothing to undo; `Conflict` if others have changed a place of the group since: nothing is
-    /// overwritten and the group stays on the stack, until it can be undone again or [`UndoScope::skip_undo`] lets it go; `Input` if the group has places outside the prefixes of this handle;
-    /// and as [`Store::set`].
+    /// `Absent` if there is nothing to undo; `Conflict` if others have changed a place of the group since, or anything in a
+    /// list that it leads into: nothing is overwritten and the group stays on the stack, until it can be undone again or
+    /// [`UndoScope::skip_undo`] lets it go; `Input` if the group has places outside the prefixes of this handle; and as
+    /// [`Store::set`].
     pub fn undo(&self) -> Result<Receipt> {
         self.turn(Way::Undo)
     }
@@ -327,28 +328,41 @@ impl UndoScope {
             Some(own) => Came { own: Arc::clone(own), bounds: Vec::new() },
             None => self.came_in_log(group)?,
         };
-        let changes = |difference: &Difference| match way {
-            Way::Undo => difference.reversed().changes(&self.prefixes),
-            Way::Redo => difference.changes(&self.prefixes),
+        let turned = |difference: &Difference| match way {
+            Way::Undo => difference.reversed(),
+            Way::Redo => difference.clone(),
         };
-        let stray = came.own.iter().find(|difference| !self.prefixes.meets(difference.path()));
-        if let Some(difference) = stray {
-            return Err(self.outside(difference.path()));
-        }
-        let (own, bounds) = (came.own.iter().flat_map(changes), came.bounds.iter().flat_map(changes));
-        Ok(Turn { changes: own.collect(), bounds: bounds.collect() })
+        came.own.iter().try_for_each(|difference| self.check_met(difference))?;
+        Ok(Turn {
+            own: came.own.iter().map(turned).collect(),
+            bounds: came.bounds.iter().map(turned).collect(),
+        })
     }
 
     /// What is to be done on `now`: all of the group, or an error, and of what bounds did what nobody has touched.
     fn ready(&self, turn: Turn, now: &Version, group: &Group, way: Way) -> Result<Vec<PathChange>> {
-        let Turn { mut changes, bounds } = turn;
-        changes.iter().try_for_each(|change| self.check_untouched(change, now, group, way))?;
-        for change in bounds {
-            if change.found_in(now)? == change.old {
-                changes.push(change);
+        let mut ready = Vec::new();
+        for (difference, is_own) in
+            turn.own.iter().map(|own| (own, true)).chain(turn.bounds.iter().map(|bound| (bound, false)))
+        {
+            let found = difference.found_in(now)?;
+            for change in difference.changes_of_lists(&self.prefixes) {
+                match change.is_unmoved(difference.old.as_ref(), found.as_ref()) {
+                    true => ready.push(change),
+                    false if is_own => return Err(conflict(&change, group, way)),
+                    false => {}
+                }
             }
         }
-        Ok(changes)
+        Ok(ready)
+    }
+
+    /// Refuses what was changed outside the prefixes of this handle.
+    fn check_met(&self, difference: &Difference) -> Result<()> {
+        let changes = difference.changes(&Scope::default()).into_iter();
+        let mut places = changes.map(|change| difference.list_or(&change.path));
+        let stray = places.find(|place| !self.prefixes.meets(place));
+        stray.map_or(Ok(()), |place| Err(self.outside(&place)))
     }
 
     /// Whether what a bound removed comes back when that which displaced it goes.
@@ -382,16 +396,6 @@ impl UndoScope {
         Ok(Came { own: own.iter().filter_map(under).collect::<Result<_>>()?, bounds })
     }
 
-    fn check_untouched(&self, change: &PathChange, now: &Version, group: &Group, way: Way) -> Result<()> {
-        if change.found_in(now)? == change.old {
-            return Ok(());
-        }
-        let what =
-            format!("cannot {} {:?}: others have changed {} since", way.word(), group.label, change.path);
-        Err(Error::new(ErrorKind::Conflict, what)
-            .advise("nothing was overwritten; look at what is there now"))
-    }
-
     fn check_inside(&self, tx: &Tx<'_>) -> Result<()> {
         let mut users = tx.effects().iter().map(|(_, effect)| &effect.path);
         // What the store notes for itself is not undone and need not lie inside.
@@ -413,6 +417,11 @@ impl UndoScope {
         };
         Op::Note { what: UNDO.to_owned(), value }
     }
+}
+
+fn conflict(change: &PathChange, group: &Group, way: Way) -> Error {
+    let what = format!("cannot {} {:?}: others have changed {} since", way.word(), group.label, change.path);
+    Error::new(ErrorKind::Conflict, what).advise("nothing was overwritten; look at what is there now")
 }
 
 /// What a group of changes came to, document by document.

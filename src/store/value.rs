@@ -21,7 +21,7 @@ use serde_json::Number;
 
 use crate::error::Result;
 
-pub(crate) use edit::{Change, Fault};
+pub(crate) use edit::{Change, Fault, array_index};
 pub(crate) use object::BYTES;
 pub use object::{Array, Object};
 pub(crate) use sum::keyed_sum;
