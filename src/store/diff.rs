@@ -131,8 +131,12 @@ impl Difference {
 
     /// The places inside `scope` that differ; all of them if it is empty.
     pub(crate) fn changes(&self, scope: &Scope) -> Vec<PathChange> {
-        if scope.is_empty() || scope.covers(&self.path) || self.is_entry() {
+        if scope.is_empty() || scope.covers(&self.path) {
             return self.changes_at(&self.path, self.old.clone(), self.new.clone());
+        }
+        if self.is_entry() {
+            // A path into a document says nothing of a series that stands where the document would.
+            return Vec::new();
         }
         let at = |value: &Option<Value>, path: &Path| value.as_ref()?.at(path.inner()).cloned();
         let parts = scope.below(&self.path);

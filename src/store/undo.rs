@@ -316,7 +316,11 @@ impl UndoScope {
             Way::Undo => difference.reversed().changes(&self.prefixes),
             Way::Redo => difference.changes(&self.prefixes),
         };
-        let stray = came.own.iter().find(|difference| !self.prefixes.meets(difference.path()));
+        let is_stray = |difference: &&Difference| {
+            let (path, prefixes) = (difference.path(), &self.prefixes);
+            !prefixes.covers(path) && (difference.is_entry() || !prefixes.meets(path))
+        };
+        let stray = came.own.iter().find(is_stray);
         if let Some(difference) = stray {
             return Err(self.outside(difference.path()));
         }
@@ -423,7 +427,10 @@ fn touched(lsn: Lsn, op: &Op, before: &Version, keys: &mut BTreeSet<Key>) -> Res
     };
     match op {
         Op::Note { .. } => {}
-        Op::Remove { path } if path.key().is_none() => all(&key::documents(path.collection()), keys)?,
+        Op::Remove { path } if path.key().is_none() => {
+            all(&key::documents(path.collection()), keys)?;
+            all(&key::all_series(path.collection()), keys)?;
+        }
         Op::Cut { path, .. } => {
             all(&key::series(path.collection(), path.key().unwrap_or_default()), keys)?;
         }
