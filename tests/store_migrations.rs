@@ -214,7 +214,7 @@ fn a_dry_run_shows_what_would_change() {
 
 #[test]
 fn what_is_there_may_move_also_where_it_is_larger_than_one_value_may_be() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     let store = Store::open(&path).unwrap();
     store.set("c.large", &json!(["x".repeat(700), "y".repeat(700)])).unwrap();
     shut(store);
@@ -263,7 +263,7 @@ fn rename_maps_move_fields_of_all_documents_and_whole_collections() {
 /// Elements move up when one before them is taken out, and all the same none is left behind.
 #[test]
 fn rename_maps_move_all_elements_of_lists() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     let store = Store::open(&path).unwrap();
     let all: Vec<u8> = (0..12).collect();
     store.set("c.k", &json!({"list": all, "nested": [[1, 2], [3]], "parts": [{"n": 1}, {"n": 2}]})).unwrap();

@@ -7,6 +7,7 @@ mod store_kit;
 
 use std::sync::Arc;
 
+use everlog::journal::Background;
 use everlog::medium::Sim;
 use everlog::store::{PathChange, Value};
 use everlog::{ErrorKind, Meta, Store, When, path};

@@ -7,6 +7,9 @@ mod store_kit;
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
+use everlog::journal::Background;
 use everlog::journal::Retention;
 use everlog::medium::Sim;
 use everlog::store::UndoScope;

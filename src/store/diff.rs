@@ -139,12 +139,16 @@ impl Difference {
         if self.is_inside(scope) {
             return self.changes_at(&self.path, self.old.clone(), self.new.clone());
         }
+        if self.is_entry() {
+            // A path into a document says nothing of a series that stands where the document would.
+            return Vec::new();
+        }
         scope.below(&self.path).flat_map(|path| self.changes_below(path)).collect()
     }
 
     /// The same, but of a list that a path of `scope` leads into all places: one that comes or goes moves the others.
     pub(crate) fn changes_of_lists(&self, scope: &Scope) -> Vec<PathChange> {
-        if self.is_inside(scope) {
+        if self.is_inside(scope) || self.is_entry() {
             return self.changes(scope);
         }
         let mut parts: Vec<Path> = scope.below(&self.path).map(|path| self.list_or(path)).collect();
@@ -159,7 +163,7 @@ impl Difference {
     }
 
     fn is_inside(&self, scope: &Scope) -> bool {
-        scope.is_empty() || scope.covers(&self.path) || self.is_entry()
+        scope.is_empty() || scope.covers(&self.path)
     }
 
     fn changes_below(&self, path: &Path) -> Vec<PathChange> {

@@ -341,8 +341,9 @@ impl Tx<'_> {
     fn push_value<T>(&mut self, series: &Series<T>, time: Option<Timestamp>, value: Value) -> Result<bool> {
         let path = series.path.clone()?;
         let time = time.unwrap_or(self.draft.time());
+        let pushed = self.draft.apply(Op::Push { path: path.clone(), time, value })?;
         self.draft.keep_series(&path, series.keep);
-        self.draft.apply(Op::Push { path, time, value })
+        Ok(pushed)
     }
 
     /// Takes out all entries of a series before `time`. Tells whether there were any.

@@ -30,7 +30,7 @@ use crate::store::diff::{Difference, PathChange, Scope};
 use crate::store::key::{self, Key};
 use crate::store::op::Op;
 use crate::store::order::Order;
-use crate::store::path::IntoPath;
+use crate::store::path::{IntoPath, Path};
 use crate::store::rollback::perform;
 use crate::store::timeline::{LABEL, UNDO, object};
 use crate::store::transaction::Tx;
@@ -361,7 +361,11 @@ impl UndoScope {
     fn check_met(&self, difference: &Difference) -> Result<()> {
         let changes = difference.changes(&Scope::default()).into_iter();
         let mut places = changes.map(|change| difference.list_or(&change.path));
-        let stray = places.find(|place| !self.prefixes.meets(place));
+        let is_met = |place: &Path| match difference.is_entry() {
+            true => self.prefixes.covers(place),
+            false => self.prefixes.meets(place),
+        };
+        let stray = places.find(|place| !is_met(place));
         stray.map_or(Ok(()), |place| Err(self.outside(&place)))
     }
 
@@ -403,7 +407,7 @@ impl UndoScope {
         outside.map_or(Ok(()), |path| Err(self.outside(path)))
     }
 
-    fn outside(&self, path: &crate::store::Path) -> Error {
+    fn outside(&self, path: &Path) -> Error {
         let what = format!("{path} lies outside of the paths of the undo scope {:?}", self.name);
         Error::new(ErrorKind::Input, what)
             .advise("change it in a transaction of the store, or widen the scope")
@@ -448,7 +452,10 @@ fn touched(lsn: Lsn, op: &Op, before: &Version, keys: &mut BTreeSet<Key>) -> Res
     };
     match op {
         Op::Note { .. } => {}
-        Op::Remove { path } if path.key().is_none() => all(&key::documents(path.collection()), keys)?,
+        Op::Remove { path } if path.key().is_none() => {
+            all(&key::documents(path.collection()), keys)?;
+            all(&key::all_series(path.collection()), keys)?;
+        }
         Op::Cut { path, .. } => {
             all(&key::series(path.collection(), path.key().unwrap_or_default()), keys)?;
         }
