@@ -237,7 +237,7 @@ fn deep_values_and_schemas_that_refer_to_themselves_do_not_exhaust_the_stack() {
 #[test]
 fn an_import_names_every_violation_by_path_and_rule_and_writes_nothing() {
     use everlog::store::Import;
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     let store = noted().open(&path).unwrap();
     store.set("notes.old", &json!({"title": "Milk"})).unwrap();
     let before = store.position();
