@@ -122,7 +122,7 @@ proptest! {
         let mut store = open(&sim);
         let prefix = if whole { "c" } else { LIST };
         let mut scope = store.undo_scope("editor", [prefix]).unwrap();
-        let (mut undo, mut redo): (Vec<(List, List)>, Vec<(List, List)>) = Default::default();
+        let (mut undo, mut redo) = (Vec::<(List, List)>::new(), Vec::<(List, List)>::new());
         for step in steps {
             match step {
                 Step::Group(edits) => {

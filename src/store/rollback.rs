@@ -179,10 +179,12 @@ fn arranged(changes: Vec<PathChange>) -> Vec<PathChange> {
 
 /// The order of places in which elements of lists stand by their numbers.
 fn in_order(one: &Path, other: &Path) -> Ordering {
-    fn rank(segment: &String) -> (usize, &str) {
-        array_index(segment).map_or((usize::MAX, segment), |index| (index, ""))
+    fn ranks(path: &Path) -> impl Iterator<Item = (usize, &str)> {
+        path.segments()
+            .iter()
+            .map(|segment| array_index(segment).map_or((usize::MAX, segment.as_str()), |index| (index, "")))
     }
-    one.segments().iter().map(rank).cmp(other.segments().iter().map(rank))
+    ranks(one).cmp(ranks(other))
 }
 
 fn plan(from: &Version, target: &Version, scope: &Scope, kept: &Scope) -> Result<Plan> {
