@@ -34,7 +34,12 @@ pub(crate) fn fold_to<S: Fold>(journal: &Journal, through: Lsn, copies: usize) -
     loop {
         let horizon = journal.horizon();
         let accept = |list: &SnapshotList| accepts::<S>(horizon, list) && !bad.contains(&list.position);
-        let base = journal.base_at(through, &accept)?;
+        let base = match journal.base_at(through, &accept) {
+            Ok(base) => base,
+            // The horizon passed by and took what was being looked for.
+            Err(_) if journal.horizon() != horizon => continue,
+            Err(error) => return Err(error),
+        };
         let position = base.list.as_ref().map(|list| list.position);
         let attempt = start::<S>(journal, base.list.as_ref(), copies).map_err(|error| (error, position));
         let attempt = attempt.and_then(|states| {

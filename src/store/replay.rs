@@ -45,7 +45,12 @@ pub(crate) fn fold_to(journal: &Journal, through: Lsn) -> Result<Version> {
     let mut bad = BTreeSet::new();
     loop {
         let horizon = journal.horizon();
-        let base = journal.base_at(through, &|list| accepts(list) && !bad.contains(&list.position))?;
+        let base = match journal.base_at(through, &|list| accepts(list) && !bad.contains(&list.position)) {
+            Ok(base) => base,
+            // The horizon passed by and took what was being looked for.
+            Err(_) if journal.horizon() != horizon => continue,
+            Err(error) => return Err(error),
+        };
         let position = base.list.as_ref().map(|list| list.position);
         let attempt = start(journal, base.list.as_ref()).and_then(|mut version| {
             catch_up(journal, &mut version, through)?;
