@@ -23,7 +23,7 @@ use crate::store::View;
 use crate::store::import::plan::{Plan, Put};
 use crate::store::op::Op;
 use crate::store::path::Path;
-use crate::store::value::{Object, Value, text};
+use crate::store::value::{Object, Value};
 use crate::store::{Store, Tx, key};
 
 pub use report::{ImportReport, Imported, Problem, Told};
@@ -173,13 +173,11 @@ impl Import {
         self
     }
 
-    /// A name for this source imported in this way.
-    fn name_of(&self, hash: &str) -> String {
-        let splits =
-            self.splits.iter().map(|(member, id)| format!("{}:{}", text::short(member), text::short(id)));
-        let collection = self.collection.as_deref().unwrap_or_default();
-        let way = format!("{collection}\0{}\0{}", self.salvage, splits.collect::<Vec<_>>().join("\0"));
-        format!("import:{hash}:{}", hash_of(way.as_bytes()))
+    /// A name for this source imported in this way: what it is read as and what it goes to, given or found out, count.
+    fn name_of(&self, plan: &Plan, file: Option<&str>) -> String {
+        let collection = shape::collection_of(file, self);
+        let way = format!("{collection:?} {} {} {:?}", plan.report.format.word(), self.salvage, self.splits);
+        format!("import:{}:{}", plan.report.hash, hash_of(way.as_bytes()))
     }
 }
 
@@ -235,7 +233,7 @@ impl Store {
     pub fn import(&self, source: impl Into<Source>, import: &Import) -> Result<ImportReport> {
         let (plan, name) = plan_of(source.into(), import)?;
         self.check_transaction(&plan)?;
-        let record = import.name_of(&plan.report.hash);
+        let record = import.name_of(&plan, name.as_deref());
         let outcome = self.try_transaction(|tx| carry_out(tx, plan, &record, name.as_deref(), import));
         match outcome {
             Ok((mut report, receipt)) => {
@@ -312,8 +310,9 @@ impl View {
     /// As [`Store::import`] of a dry run.
     pub(crate) fn foresee_import(&self, source: Source, import: &Import) -> Result<ImportReport> {
         let import = import.clone().dry_run();
-        let (Plan { mut report, puts, .. }, _) = plan_of(source, &import)?;
-        let record = Path::of_segments([key::SYSTEM, &import.name_of(&report.hash)]);
+        let (plan, name) = plan_of(source, &import)?;
+        let record = Path::of_segments([key::SYSTEM, &import.name_of(&plan, name.as_deref())]);
+        let Plan { mut report, puts, .. } = plan;
         if let Some(known) = self.entry(&record)?.filter(|_| !import.again) {
             report.already_imported = Some((known.revision, known.time));
             return Ok(report);
