@@ -435,3 +435,71 @@ fn a_snapshot_in_between_changes_nothing_for_a_watcher() {
     store.set("a.b", &2).unwrap();
     assert_eq!(told(&mut watch), ["a.b is 0", "caught up", "a.b: 0 -> 1", "a.c: - -> 1", "a.b: 1 -> 2"]);
 }
+
+/// E36: a collection may hold more than fits into one read.
+#[test]
+fn what_is_there_is_told_in_full_however_many_series_there_are() {
+    for count in [63_usize, 64, 65, 128] {
+        let store = inline(&Sim::new(13));
+        store
+            .transaction(|tx| {
+                (0..count).try_for_each(|n| {
+                    let series = store.series::<usize>(path!("messages", format!("{n:03}")));
+                    tx.push(&series, &n)
+                })
+            })
+            .unwrap();
+        store.set("notes.a", &1).unwrap();
+        let messages: Vec<String> = (0..count).map(|n| format!("messages.{n:03} is {n}")).collect();
+        let mut lines = told(&mut store.watch("messages").unwrap());
+        assert_eq!(lines.pop().as_deref(), Some("caught up"));
+        assert_eq!(lines, messages, "of {count} series");
+        let mut all = store.watch_all().unwrap();
+        let lines = told(&mut all);
+        assert_eq!(
+            (&lines[..count], &lines[count..]),
+            (&messages[..], &["notes.a is 1", "caught up"].map(String::from)[..])
+        );
+
+        let mut slow = store.watch_with("messages", 1).unwrap();
+        assert_eq!(told(&mut slow).len(), count + 1);
+        let first = store.series::<usize>(path!("messages", "000"));
+        for n in 0..3 {
+            first.push(&n).unwrap();
+        }
+        let lines = told(&mut slow);
+        assert_eq!((lines.len(), &*lines[0]), (count + 5, "lagged 3"), "all of it once more");
+    }
+}
+
+/// H13: entries are watched as documents are.
+#[test]
+fn each_entry_of_a_series_that_comes_or_goes_is_told_under_the_path_of_the_series() {
+    let store = inline(&Sim::new(14));
+    let chat = store.series::<u64>(path!("messages", "chat")).keep_last(2);
+    let other = store.series::<u64>(path!("messages", "other"));
+    chat.push(&1).unwrap();
+    let mut watches = ["messages", "messages.chat"].map(|prefix| store.watch(prefix).unwrap());
+    let mut all = store.watch_all().unwrap();
+    let mut told_all = |what: &[&str]| {
+        watches.iter_mut().chain([&mut all]).for_each(|watch| assert_eq!(told(watch), what));
+    };
+    told_all(&["messages.chat is 1", "caught up"]);
+    chat.push(&2).unwrap();
+    told_all(&["messages.chat: - -> 2"]);
+    chat.push(&3).unwrap();
+    told_all(&["messages.chat: 1 -> -", "messages.chat: - -> 3"]);
+    // What came and went within one transaction was never there.
+    store.transaction(|tx| [4, 5, 6].iter().try_for_each(|n| tx.push(&chat, n))).unwrap();
+    told_all(&[
+        "messages.chat: 2 -> -",
+        "messages.chat: 3 -> -",
+        "messages.chat: - -> 5",
+        "messages.chat: - -> 6",
+    ]);
+    chat.clear().unwrap();
+    told_all(&["messages.chat: 5 -> -", "messages.chat: 6 -> -"]);
+    let mut chat = store.watch("messages.chat").unwrap();
+    other.push(&1).unwrap();
+    assert_eq!(told(&mut chat), ["caught up"], "another series");
+}
