@@ -74,6 +74,29 @@ fn the_history_of_a_path_has_each_real_change_of_it_with_old_and_new_and_who_did
     assert_eq!(store.history("a..b").expect_err("no path").kind(), &ErrorKind::Input);
 }
 
+/// T27: an element that is taken out of a list moves those behind it, and what they hold.
+#[test]
+fn an_element_taken_out_of_a_list_is_a_change_of_each_place_behind_it() {
+    let store = store();
+    store.set("c.k.l", &serde_json::json!(["a", "b", {"x": "c"}])).unwrap();
+    store.remove("c.k.l.0").unwrap();
+    store.set("c.k.l.1", "b").unwrap();
+    store.set("c.k.l.1", "z").unwrap();
+    store.remove("c.k.l.1").unwrap();
+    let second = [r#"->"b""#, r#""b">{"x":"c"}"#, r#"{"x":"c"}>"b""#, r#""b">"z""#, r#""z">-"#];
+    assert_eq!(told(store.history("c.k.l.1").unwrap()), second);
+    let reversed = told(store.history("c.k.l.1").unwrap().newest_first());
+    assert!(reversed.iter().eq(second.iter().rev()), "{reversed:?}");
+    assert_eq!(told(store.history("c.k.l.0").unwrap()), [r#"->"a""#, r#""a">"b""#]);
+    assert_eq!(told(store.history("c.k.l.2.x").unwrap()), [r#"->"c""#, r#""c">-"#]);
+    assert_eq!(told(store.history("c.k.l.1.x").unwrap()), [r#"->"c""#, r#""c">-"#]);
+    assert_eq!(told(store.history("c.k.l").unwrap()).len(), 5);
+    // A key of digits in an object moves nothing.
+    store.set("c.o", &serde_json::json!({"0": "a", "1": "b"})).unwrap();
+    store.remove("c.o.0").unwrap();
+    assert_eq!(told(store.history("c.o.1").unwrap()), [r#"->"b""#]);
+}
+
 /// J8: two changes in one microsecond, and a clock that steps back, stay in the order in which they were made.
 #[test]
 fn changes_in_one_instant_and_under_a_clock_that_steps_back_stay_in_order() {

@@ -65,15 +65,18 @@ pub(crate) fn fold_to(journal: &Journal, through: Lsn) -> Result<Version> {
 
 /// Takes in the records after the version's position up to `through`, which must be durable.
 pub(crate) fn catch_up(journal: &Journal, version: &mut Version, through: Lsn) -> Result<()> {
-    visit(journal, version, through, &mut |_, _| Ok(()))
+    visit(journal, version, through, &mut |_, _, _| Ok(()))
 }
+
+/// What is shown of a record: the version after it, its stamp, and what it did.
+pub(crate) type Show<'a> = dyn FnMut(&Version, &Stamp, Vec<Effect>) -> Result<()> + 'a;
 
 /// The same; shows what each record did.
 pub(crate) fn visit(
     journal: &Journal,
     version: &mut Version,
     through: Lsn,
-    show: &mut dyn FnMut(&Stamp, Vec<Effect>) -> Result<()>,
+    show: &mut Show<'_>,
 ) -> Result<()> {
     let after = version.position.lsn;
     let mut stamps = Stamps::default();
@@ -89,7 +92,7 @@ pub(super) fn fold_frame(
     header: &FrameHeader,
     body: &[u8],
     wanted: std::ops::Range<Lsn>,
-    show: &mut dyn FnMut(&Stamp, Vec<Effect>) -> Result<()>,
+    show: &mut Show<'_>,
 ) -> Result<()> {
     let mut lsn = header.first_lsn;
     for view in Records::new(body) {
@@ -100,7 +103,7 @@ pub(super) fn fold_frame(
             if view.kind == RecordKind::Event {
                 let op = Op::decode(view.type_version, view.payload).map_err(|error| error.at_lsn(lsn))?;
                 let effects = version.apply(&op, &stamp).map_err(|error| impossible(error, lsn))?;
-                show(&stamp, effects)?;
+                show(version, &stamp, effects)?;
             }
             version.pass(position, view.time);
         }
