@@ -4,10 +4,11 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::disallowed_methods, reason = "this is a test")]
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use everlog::journal::Background;
-use everlog::store::{Import, Mirror};
+use everlog::store::{Collection, Import, Mirror, Value};
 use everlog::{ErrorKind, Store, path};
 
 struct Scene {
@@ -188,4 +189,28 @@ fn documents_called_like_the_header_are_kept_apart_and_a_mirror_can_be_imported_
     assert!(report.kept_aside.is_some());
     let whole = |collection: &str| store.get_value(collection).unwrap().unwrap();
     assert_eq!(whole("copy"), whole("settings"));
+}
+
+#[test]
+fn an_edit_is_compared_with_what_is_stored_and_not_with_the_defaults_under_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let defaults = serde_json::json!({"window": {"width": 1, "height": 2}, "theme": "light"});
+    let settings = Collection::new("settings").defaults(&defaults).unwrap();
+    let options = Store::options().background(Background::Inline).collection(settings);
+    let store = options.open(directory.path().join("store")).expect("opens");
+    let file = directory.path().join("settings.json");
+    store.set("settings.window.width", &5).unwrap();
+    let _mirror = store.mirror("settings", &file).unwrap();
+    edit(&file, "\"width\": 5", "\"width\": 6");
+    assert_eq!(store.import_mirror(&file).unwrap().changed, [path!("settings", "window")]);
+    assert_eq!(documents(&file), r#"{"window":{"width":6}}"#, "no default was written");
+    assert_eq!(store.get::<u8>("settings.window.height").unwrap(), Some(2));
+    edit(&file, "\"window\": {", "\"theme\": \"dark\", \"window\": {");
+    assert_eq!(store.import_mirror(&file).unwrap().changed, [path!("settings", "theme")]);
+    edit(&file, "\"theme\": \"dark\",", "");
+    assert_eq!(store.import_mirror(&file).unwrap().removed, [path!("settings", "theme")]);
+    assert_eq!(store.get::<String>("settings.theme").unwrap().as_deref(), Some("light"));
+    store.set("settings.window.width", &7).unwrap();
+    edit(&file, "\"width\": 6", "\"width\": 8");
+    assert_eq!(store.import_mirror(&file).expect_err("both").kind(), &ErrorKind::Conflict);
 }

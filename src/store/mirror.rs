@@ -162,7 +162,8 @@ fn take(
     new: Option<&Value>,
     taken: &mut MirrorImport,
 ) -> Result<bool> {
-    let current = tx.get_value(path)?;
+    // As it is stored: the file shows no defaults.
+    let current = tx.version().value(path)?;
     if current.as_ref() != base && current.as_ref() != new {
         return Ok(false);
     }
