@@ -214,3 +214,41 @@ fn an_edit_is_compared_with_what_is_stored_and_not_with_the_defaults_under_it() 
     edit(&file, "\"width\": 6", "\"width\": 8");
     assert_eq!(store.import_mirror(&file).expect_err("both").kind(), &ErrorKind::Conflict);
 }
+
+#[test]
+fn what_no_value_can_hold_is_refused_and_what_is_only_nearly_held_is_told() {
+    let Scene { store, file, directory: _directory } = scene();
+    store.set("settings.a", "\u{fffd}").unwrap();
+    store.set("settings.n", &Value::Null).unwrap();
+    let mirror = store.mirror("settings", &file).unwrap();
+    let written = text(&file);
+    for edited in [
+        written.replace("null", "1e400"),
+        written.replace("null", "[-1e999]"),
+        written.replace('\u{fffd}', "\\ud800"),
+        written.replace("\"n\"", "\"n\\udfff\""),
+    ] {
+        assert_ne!(edited, written);
+        std::fs::write(&file, &edited).unwrap();
+        let error = store.import_mirror(&file).expect_err("refused");
+        assert_eq!(error.kind(), &ErrorKind::Input, "{error}");
+        // A change of the store does not write over it either.
+        store.increment("settings.turn", 1).unwrap();
+        conflict(&mirror);
+        assert_eq!(text(&file), edited);
+    }
+    let mut bytes = written.clone().into_bytes();
+    let place = written.find('\u{fffd}').unwrap();
+    bytes[place] = 0xff;
+    std::fs::write(&file, &bytes).unwrap();
+    assert_eq!(store.import_mirror(&file).expect_err("no UTF-8").kind(), &ErrorKind::Input);
+    assert_eq!(store.get::<String>("settings.a").unwrap().as_deref(), Some("\u{fffd}"));
+
+    let edited = written
+        .replace("null", "123456789012345678901234567890, \"b\": {\"c\": 1, \"c\": 2}, \"a\": \"twice\"");
+    std::fs::write(&file, edited).unwrap();
+    let taken = store.import_mirror(&file).unwrap();
+    assert_eq!((taken.numbers.count, taken.duplicates.count), (1, 2), "{taken:?}");
+    assert_eq!(taken.changed, [path!("settings", "a"), path!("settings", "b"), path!("settings", "n")]);
+    assert_eq!(store.get::<f64>("settings.n").unwrap(), Some(123_456_789_012_345_678_901_234_567_890.0));
+}

@@ -14,6 +14,7 @@ use crate::journal::{Journal, Receipt};
 use crate::medium::outside::{self, Look};
 use crate::position::{Lsn, Position};
 use crate::store::export::write_collection;
+use crate::store::import::Told;
 use crate::store::mirror_file::{self, Header};
 use crate::store::order::Order;
 use crate::store::path::Path;
@@ -52,6 +53,10 @@ pub struct MirrorImport {
     pub removed: Vec<Path>,
     /// The proof that they are in the store.
     pub receipt: Option<Receipt>,
+    /// Numbers of the file that are not held exactly.
+    pub numbers: Told,
+    /// Keys of the file that came twice; the last counts.
+    pub duplicates: Told,
     /// Why the file was not brought up to date afterwards, if so. The store has the changes all the same.
     pub file_failure: Option<Error>,
 }
@@ -113,11 +118,12 @@ impl Store {
     /// # Errors
     ///
     /// `Conflict` if one of them was changed in the store, too, since the position that the file names; it names them, and
-    /// nothing is changed. `Input` if the file is not JSON or not that of a mirror; `BeforeHorizon` if what the mirror had
+    /// nothing is changed. `Input` if the file is not JSON or not that of a mirror, or if it holds what no value can: half
+    /// of a surrogate pair, bytes that are no UTF-8, a number beyond all floats. `BeforeHorizon` if what the mirror had
     /// written is no longer known; and as [`Store::set`].
     pub fn import_mirror(&self, file: impl AsRef<FilePath>) -> Result<MirrorImport> {
         let file = file.as_ref();
-        let (header, found) = read(file)?;
+        let Found { header, documents: found, numbers, duplicates, .. } = read(file)?.unaltered(file)?;
         let base = self.base_of(&header)?;
         let keys: BTreeSet<&String> = found.keys().chain(base.keys()).collect();
         let edited: Vec<&String> = keys.into_iter().filter(|key| found.get(*key) != base.get(*key)).collect();
@@ -133,6 +139,7 @@ impl Store {
             if conflicts.is_empty() { Ok(taken) } else { Err(conflict(&conflicts, &header)) }
         })?;
         taken.receipt = Some(receipt);
+        (taken.numbers, taken.duplicates) = (numbers, duplicates);
         let written = self.order.settled_view().and_then(|version| write(&version, &header.collection, file));
         taken.file_failure = written.err();
         Ok(taken)
@@ -292,12 +299,12 @@ impl Shared {
                 "take the edits in with import_mirror, or move the file away; nothing was written over",
             )
         };
-        let (header, found) =
+        let Found { header, documents: found, altered, .. } =
             read(&self.file).map_err(|_| refusal("the file is not one that a mirror wrote"))?;
         if header.collection != self.collection {
             return Err(refusal("the file is the mirror of another collection"));
         }
-        if sum(&found) != header.sum && found != documents(version, &self.collection)? {
+        if altered.is_some() || sum(&found) != header.sum && found != documents(version, &self.collection)? {
             return Err(refusal("the file was edited since the mirror wrote it"));
         }
         Ok(())
@@ -314,7 +321,34 @@ fn write(version: &Version, collection: &str, file: &FilePath) -> Result<Look> {
 }
 
 /// What stands in the file of a mirror.
-fn read(file: &FilePath) -> Result<(Header, BTreeMap<String, Value>)> {
+struct Found {
+    header: Header,
+    documents: BTreeMap<String, Value>,
+    /// What of the text no value can hold, if there is any: the documents have something else in its place.
+    altered: Option<&'static str>,
+    numbers: Told,
+    duplicates: Told,
+}
+
+impl Found {
+    /// Refuses what is not what the file says.
+    fn unaltered(self, file: &FilePath) -> Result<Found> {
+        let Some(what) = self.altered else { return Ok(self) };
+        Err(Error::new(ErrorKind::Input, what)
+            .in_file(file.display().to_string())
+            .advise("mend it; nothing was changed"))
+    }
+}
+
+fn altered(notes: &text::Notes) -> Option<&'static str> {
+    if notes.surrogates + notes.bytes > 0 {
+        return Some("a text in the file has half of a surrogate pair, or is not UTF-8");
+    }
+    (notes.overflows > 0).then_some("a number in the file is beyond all floats")
+}
+
+/// Reads the file of a mirror.
+fn read(file: &FilePath) -> Result<Found> {
     let name = || file.display().to_string();
     let bytes = outside::read(file)?;
     let parsed = text::parse(&bytes);
@@ -325,17 +359,22 @@ fn read(file: &FilePath) -> Result<(Header, BTreeMap<String, Value>)> {
             .in_file(name())
             .advise("mend it; nothing was changed"));
     }
+    let (mut numbers, mut duplicates) = (Told::default(), Told::default());
+    let altered = altered(&parsed.notes);
+    numbers.take(parsed.notes.inexact, parsed.notes.inexact_count);
+    duplicates.take(parsed.notes.twice, parsed.notes.twice_count);
     let mut header = None;
     let mut documents = BTreeMap::new();
     for part in parsed.parts {
         if part.key == mirror_file::HEADER {
             header = Header::read(&part.value);
-        } else {
-            documents.insert(mirror_file::unescape(&part.key).to_owned(), part.value);
+        } else if documents.insert(mirror_file::unescape(&part.key).to_owned(), part.value).is_some() {
+            let what = format!("key {} came twice; the last counts", text::short(&part.key));
+            duplicates.push(Some(part.line), what);
         }
     }
     let none = || Error::new(ErrorKind::Input, "the file has no member $everlog of a mirror").in_file(name());
-    Ok((header.ok_or_else(none)?, documents))
+    Ok(Found { header: header.ok_or_else(none)?, documents, altered, numbers, duplicates })
 }
 
 fn documents(version: &Version, collection: &str) -> Result<BTreeMap<String, Value>> {
