@@ -252,3 +252,38 @@ fn what_no_value_can_hold_is_refused_and_what_is_only_nearly_held_is_told() {
     assert_eq!(taken.changed, [path!("settings", "a"), path!("settings", "b"), path!("settings", "n")]);
     assert_eq!(store.get::<f64>("settings.n").unwrap(), Some(123_456_789_012_345_678_901_234_567_890.0));
 }
+
+#[test]
+fn two_who_write_the_file_at_once_never_show_half_of_it_and_the_newest_stays() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = Store::open(directory.path().join("store")).unwrap();
+    let file = directory.path().join("notes.json");
+    let filler = "x".repeat(100);
+    store
+        .transaction(|tx| (0..3_000).try_for_each(|n| tx.set(path!("notes", n), &filler).map(drop)))
+        .unwrap();
+    let mirror = store.mirror("notes", &file).unwrap();
+    for round in 0..12 {
+        // As a good editor does it, so that no half is this test's own.
+        let edited = text(&file).replacen(&filler, &format!("{round}{filler}"), 1);
+        let beside = directory.path().join("edited");
+        std::fs::write(&beside, edited).unwrap();
+        std::fs::rename(&beside, &file).unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::SeqCst) {
+                    assert!(text(&file).ends_with("}\n"), "half of a file");
+                }
+            });
+            let taken = store.import_mirror(&file);
+            over.store(true, Ordering::SeqCst);
+            let taken = taken.unwrap();
+            assert_eq!((taken.changed.len(), taken.file_failure.map(|error| error.to_string())), (1, None));
+        });
+        store.set("notes.round", &round).unwrap();
+        let shown = || documents(&file) == store.get_value("notes").unwrap().unwrap().to_string();
+        patiently("the file does not show the newest state", shown);
+        assert_eq!(mirror.status().failure.map(|error| error.to_string()), None);
+    }
+}

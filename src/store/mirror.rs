@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::options::Background;
 use crate::journal::{Journal, Receipt};
-use crate::medium::outside::{self, Look};
+use crate::medium::outside::{self, Look, Turn};
 use crate::position::{Lsn, Position};
 use crate::store::export::write_collection;
 use crate::store::import::Told;
@@ -64,7 +64,7 @@ pub struct MirrorImport {
 struct Shared {
     collection: String,
     file: PathBuf,
-    /// Locked while the file is written.
+    /// Locked while the file is written, behind its [`Turn`].
     state: Mutex<State>,
     is_over: AtomicBool,
     /// Held by the thread while it holds the store, so that whoever drops the mirror is the last to.
@@ -123,6 +123,10 @@ impl Store {
     /// written is no longer known; and as [`Store::set`].
     pub fn import_mirror(&self, file: impl AsRef<FilePath>) -> Result<MirrorImport> {
         let file = file.as_ref();
+        // Whoever waits for the turn must not hold up whoever has it and waits for a closure to end.
+        self.order.outside()?;
+        let turn = Turn::at(file);
+        let look = outside::look(file)?;
         let Found { header, documents: found, numbers, duplicates, .. } = read(file)?.unaltered(file)?;
         let base = self.base_of(&header)?;
         let keys: BTreeSet<&String> = found.keys().chain(base.keys()).collect();
@@ -140,7 +144,9 @@ impl Store {
         })?;
         taken.receipt = Some(receipt);
         (taken.numbers, taken.duplicates) = (numbers, duplicates);
-        let written = self.order.settled_view().and_then(|version| write(&version, &header.collection, file));
+        let written = unchanged(file, look)
+            .and_then(|()| self.order.settled_view())
+            .and_then(|version| write(&version, &header.collection, &turn));
         taken.file_failure = written.err();
         Ok(taken)
     }
@@ -159,6 +165,16 @@ impl Store {
         }
         Ok(base)
     }
+}
+
+/// Refuses to write over what somebody has written since.
+fn unchanged(file: &FilePath, since: Option<Look>) -> Result<()> {
+    if outside::look(file)? == since {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Conflict, "the file was edited once more meanwhile")
+        .in_file(file.display().to_string())
+        .advise("import it again; nothing was written over"))
 }
 
 /// Takes in one edit; `false` if the store has moved, too.
@@ -207,7 +223,7 @@ impl Mirror {
     ///
     /// As [`Store::mirror`].
     pub fn write(&self) -> Result<()> {
-        self.shared.write(&*self.order.settled_view()?)
+        self.shared.write(&self.order)
     }
 
     /// How it is doing.
@@ -255,7 +271,7 @@ fn follow(shared: &Shared, order: &Weak<Order>, journal: &Journal) {
             let Some(order) = order.upgrade() else { return };
             let closed = journal.writer_core().map_or(true, |core| core.is_closed());
             // The status tells of a failure, and the next commit is the next attempt.
-            let _told = order.settled_view().and_then(|version| shared.write(&version));
+            let _told = shared.write(&order);
             if closed {
                 return;
             }
@@ -267,13 +283,17 @@ fn follow(shared: &Shared, order: &Weak<Order>, journal: &Journal) {
 }
 
 impl Shared {
-    fn write(&self, version: &Version) -> Result<()> {
+    fn write(&self, order: &Order) -> Result<()> {
+        order.outside()?;
+        let turn = Turn::at(&self.file);
+        // Looked at by whoever has the turn: an older state never comes after a newer one.
+        let version = order.settled_view()?;
         let mut state = self.state.lock();
         let changed = version.tally(&self.collection).changed;
         if state.changed.is_some_and(|written| written >= changed) {
             return Ok(());
         }
-        let outcome = self.check(&state, version).and_then(|()| write(version, &self.collection, &self.file));
+        let outcome = self.check(&state, &version).and_then(|()| write(&version, &self.collection, &turn));
         match outcome {
             Ok(look) => {
                 let status = MirrorStatus { position: Some(version.position), failure: None };
@@ -311,8 +331,8 @@ impl Shared {
     }
 }
 
-fn write(version: &Version, collection: &str, file: &FilePath) -> Result<Look> {
-    outside::replace(file, |to| {
+fn write(version: &Version, collection: &str, turn: &Turn) -> Result<Look> {
+    turn.replace(|to| {
         let mut to = serde_json::Serializer::pretty(to);
         write_collection(version, collection, true, &mut to)?;
         let end = to.into_inner().write_all(b"\n");
