@@ -314,6 +314,23 @@ fn the_timeline_pages_through_all_commits_newest_first_and_stays_put_under_new_o
     assert!(store.timeline().under("c").unwrap().page(3, None).unwrap().points.is_empty());
 }
 
+/// T27: what was said about a commit stands on its first record, which may be a pin.
+#[test]
+fn the_timeline_knows_who_and_why_also_where_a_pin_stands_before_the_changes() {
+    let store = store().with_meta(Meta::new().actor("bob").cause("tidying"));
+    store.set("a.n", &1).unwrap();
+    store.pin_before("kept", |tx| tx.set("a.n", &2)).unwrap();
+    let other = store.with_meta(Meta::new().actor("eve"));
+    other.pin_before("kept too", |tx| tx.set("a.n", &3).and(tx.set("b.n", &3))).unwrap();
+    let points = store.timeline().page(10, None).unwrap().points;
+    let said: Vec<_> = points.iter().map(|point| (point.actor(), point.cause(), point.changes)).collect();
+    assert_eq!(
+        said,
+        [(Some("eve"), None, 2), (Some("bob"), Some("tidying"), 1), (Some("bob"), Some("tidying"), 1)]
+    );
+    assert_eq!(points[1].pins, ["kept too"]);
+}
+
 #[test]
 fn a_cursor_of_another_store_or_a_broken_one_is_refused_and_a_pinned_moment_is_told() {
     let (store, other) = (store(), store());

@@ -176,14 +176,18 @@ impl Timeline {
             let mut lsn = header.first_lsn;
             for view in Records::new(body) {
                 let view = view?;
-                if lsn > after && lsn <= through && view.kind == RecordKind::Event {
+                if lsn > after && lsn <= through {
                     let position = Position::new(header.epoch, lsn);
+                    // Each record counts: a pin may be the first, which says what is said about all of them.
                     let stamp = stamps.next(position, &view)?;
-                    let point = open.get_or_insert_with(|| RestorePoint::at(position, view.time));
-                    (point.position, point.meta) = (position, stamp.meta);
-                    let op =
-                        Op::decode(view.type_version, view.payload).map_err(|error| error.at_lsn(lsn))?;
-                    self.tell(point, op);
+                    if view.kind == RecordKind::Event {
+                        let point = open.get_or_insert_with(|| RestorePoint::at(position, view.time));
+                        (point.position, point.meta) = (position, stamp.meta);
+                        self.tell(
+                            point,
+                            Op::decode(view.type_version, view.payload).map_err(|error| error.at_lsn(lsn))?,
+                        );
+                    }
                     if view.end {
                         found.extend(open.take().filter(|point| point.changes > 0));
                     }
