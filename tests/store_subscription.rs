@@ -9,7 +9,7 @@ use std::time::Duration;
 use everlog::journal::{Background, Retention};
 use everlog::medium::Sim;
 use everlog::medium::sim::Crash;
-use everlog::store::{Delivered, StoreOptions, StoreSubscription};
+use everlog::store::{Collection, Delivered, StoreOptions, StoreSubscription};
 use everlog::{Durability, Error, ErrorKind, Meta, Position, Store, When, path};
 
 const NOW: Duration = Duration::ZERO;
@@ -212,4 +212,29 @@ fn a_position_that_was_compacted_away_or_cut_is_an_error_that_says_how_to_go_on(
     assert!(error.next().is_some_and(|next| next.contains("subscribe_at")), "{error}");
     store.subscribe_at("one", When::now()).unwrap();
     assert!(store.subscribe("one").is_ok());
+}
+
+/// Defaults are layered under what is stored, for whoever reads.
+#[test]
+fn its_view_has_the_defaults_of_collections_from_the_first_moment() {
+    let sim = Sim::new(6);
+    let open = || {
+        let settings = Collection::new("settings").defaults(&serde_json::json!({"theme": "light"})).unwrap();
+        let options = StoreOptions::new().background(Background::Inline).collection(settings);
+        options.open_on(Arc::new(sim.clone())).expect("opens")
+    };
+    let store = open();
+    let mut feed = store.subscribe("one").unwrap();
+    store.set("settings.size", &1).unwrap();
+    store.set("settings.size", &2).unwrap();
+    let first = next(&mut feed);
+    feed.ack(first.position).unwrap();
+    drop((feed, store));
+    let store = open();
+    let theme = |feed: &StoreSubscription| feed.view().get::<String>("settings.theme").unwrap();
+    let mut feed = store.subscribe("one").unwrap();
+    assert_eq!(theme(&feed).as_deref(), Some("light"), "behind what was acknowledged");
+    assert_eq!(feed.view().get::<u8>("settings.size").unwrap(), Some(1));
+    assert_eq!(line(&next(&mut feed)), "settings.size: 1 -> 2");
+    assert_eq!(theme(&feed).as_deref(), Some("light"));
 }

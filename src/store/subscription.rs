@@ -16,7 +16,6 @@ use crate::store::feed::WAIT;
 use crate::store::follow::Follower;
 use crate::store::op::Op;
 use crate::store::path::{IntoPath, Path};
-use crate::store::replay;
 use crate::store::transaction::Tx;
 use crate::store::value::Value;
 use crate::store::view::View;
@@ -162,7 +161,7 @@ impl Store {
         let published = self.order.view();
         let version = match published.position == position {
             true => (*published).clone(),
-            false => replay::fold_to(journal, position.lsn)?,
+            false => self.order.fold_to(position.lsn)?,
         };
         Ok(StoreSubscription {
             store: self.clone(),
