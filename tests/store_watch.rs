@@ -503,3 +503,37 @@ fn each_entry_of_a_series_that_comes_or_goes_is_told_under_the_path_of_the_serie
     other.push(&1).unwrap();
     assert_eq!(told(&mut chat), ["caught up"], "another series");
 }
+
+/// A task that looks into the store when it is let go.
+struct Curious(Store);
+
+impl Wake for Curious {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Curious {
+    fn drop(&mut self) {
+        self.0.increment("counters.dropped", 1).expect("commits");
+    }
+}
+
+#[test]
+fn a_task_that_uses_the_store_while_it_is_let_go_holds_up_nobody() {
+    let (done, finished) = std::sync::mpsc::channel();
+    let worker = std::thread::spawn(move || {
+        let store = threads(&Sim::new(16));
+        let mut watch = store.watch("counters").unwrap();
+        assert_eq!(told(&mut watch), ["caught up"]);
+        let poll = |watch: &mut everlog::store::Watch| {
+            let waker = Waker::from(Arc::new(Curious(store.clone())));
+            watch.poll_next(&mut Context::from_waker(&waker)).is_pending()
+        };
+        assert!(poll(&mut watch));
+        let _ready_or_not = poll(&mut watch);
+        assert!(store.get::<u64>("counters.dropped").unwrap() > Some(0));
+        drop(watch);
+        done.send(()).expect("somebody waits");
+    });
+    finished.recv_timeout(SOON).expect("it ends");
+    worker.join().expect("no panic");
+}
