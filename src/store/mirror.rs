@@ -243,6 +243,9 @@ impl Mirror {
 impl Drop for Mirror {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::Release);
+        if let Ok(core) = self.order.journal.writer_core() {
+            core.nudge();
+        }
         if self.order.outside().is_err() {
             // The thread may wait for the closure that this is called from.
             return;
@@ -261,22 +264,24 @@ impl std::fmt::Debug for Mirror {
 
 /// Writes the file again and again, until the mirror or the journal is over.
 fn follow(shared: &Shared, order: &Weak<Order>, journal: &Journal) {
+    let Ok(core) = journal.writer_core() else { return };
     loop {
-        let seen = journal.position();
+        let seen = journal.durable_lsn();
         {
             let _round = shared.round.lock();
             if shared.is_over.load(Ordering::Acquire) {
                 return;
             }
             let Some(order) = order.upgrade() else { return };
-            let closed = journal.writer_core().map_or(true, |core| core.is_closed());
+            let closed = core.is_closed();
             // The status tells of a failure, and the next commit is the next attempt.
             let _told = shared.write(&order);
             if closed {
                 return;
             }
         }
-        if journal.wait_beyond(seen, WAIT).is_err() {
+        let end = core.watch_or(seen, WAIT, |_| shared.is_over.load(Ordering::Acquire));
+        if end <= seen && core.failure().is_some() {
             return;
         }
     }
