@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use everlog::journal::Background;
 use everlog::medium::Sim;
-use everlog::store::{Saving, StoreOptions, Value, WatchItem};
+use everlog::store::{Saving, StoreOptions, StoreTicket, Value, WatchItem};
 use everlog::{Durability, ErrorKind, Meta, Store, When, path};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -502,6 +502,58 @@ fn each_entry_of_a_series_that_comes_or_goes_is_told_under_the_path_of_the_serie
     let mut chat = store.watch("messages.chat").unwrap();
     other.push(&1).unwrap();
     assert_eq!(told(&mut chat), ["caught up"], "another series");
+}
+
+/// S27, J5: what the disk had no room for is nobody's work any more, also if nobody commits again.
+#[test]
+fn after_a_full_disk_the_status_is_clean_again_and_what_was_let_in_is_saved() {
+    for background in [Background::Inline, Background::Threads] {
+        let sim = Sim::new(15);
+        let store = StoreOptions::new().background(background).open_on(Arc::new(sim.clone())).expect("opens");
+        store.set("counters.n", &0).unwrap();
+        let mut changes = store.status_changes();
+        // The last word, once it is the one to wait for.
+        let mut last = |wanted: fn(&Saving) -> bool| {
+            let mut last = None;
+            for _ in 0..2_000 {
+                last = changes.next_timeout(Duration::from_millis(10)).or(last);
+                if last.as_ref().is_some_and(wanted) {
+                    break;
+                }
+            }
+            last
+        };
+        assert!(matches!(last(|word| matches!(word, Saving::Clean)), Some(Saving::Clean)));
+        sim.capacity(Some(0));
+        let large = "x".repeat(300_000);
+        assert_eq!(store.set("large.a", &large).expect_err("no room").kind(), &ErrorKind::Full);
+        let word = last(|word| matches!(word, Saving::Clean));
+        assert!(matches!(word, Some(Saving::Clean)), "{background:?}: {word:?}");
+        assert!(
+            matches!(store.status_changes().next_timeout(NOW), Some(Saving::Clean)),
+            "also for who asks now"
+        );
+
+        let buffered = store.with_durability(Durability::Buffered);
+        let kept = buffered.submit(|tx| tx.increment("counters.n", 1));
+        let kept = kept.and_then(StoreTicket::wait);
+        let refused = store.submit(|tx| tx.set("large.a", &large)).and_then(StoreTicket::wait);
+        assert_eq!(refused.expect_err("no room").kind(), &ErrorKind::Full);
+        let Ok((_, receipt)) = kept else { panic!("there is room for a small one: {kept:?}") };
+        store.wait(receipt.position).unwrap();
+        assert_eq!(store.get::<u64>("counters.n").unwrap(), Some(1));
+        let mut saved = false;
+        for _ in 0..2_000 {
+            match changes.next_timeout(Duration::from_millis(10)) {
+                Some(Saving::Saved { position, .. }) => saved |= position == receipt.position,
+                Some(Saving::Clean) if saved => break,
+                _ => {}
+            }
+        }
+        assert!(saved, "{background:?}: what was let in is told as saved");
+        sim.capacity(None);
+        store.set("counters.n", &2).unwrap();
+    }
 }
 
 /// A task that looks into the store when it is let go.

@@ -309,11 +309,11 @@ impl Order {
 fn tend_on(order: &Weak<Order>, journal: &Journal) {
     let Ok(core) = journal.writer_core() else { return };
     loop {
-        let seen = journal.durable_lsn();
+        let (seen, refusals) = (journal.durable_lsn(), core.refusals());
         match order.upgrade() {
             Some(order) if order.tend() => {}
             _ => return,
         }
-        core.watch(seen, WAIT);
+        core.watch_or(seen, WAIT, |now| now != refusals);
     }
 }
