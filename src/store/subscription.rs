@@ -228,7 +228,8 @@ impl StoreSubscription {
     ///
     /// # Errors
     ///
-    /// `Input` if `position` was not given, or not yet; `Diverged` if it was cut after a crash; `Conflict` if another of the same name has acknowledged meanwhile; and as [`Store::transaction`].
+    /// `Input` if `position` was not given, or not yet; `Diverged` if it was cut after a crash; `Conflict` if another of
+    /// the same name has acknowledged meanwhile; and as [`Store::transaction`].
     pub fn ack(&mut self, position: Position) -> Result<()> {
         if position.lsn > self.reached().lsn {
             let what = format!("position {position} was not given yet; the last was {}", self.reached());
