@@ -259,7 +259,9 @@ fn an_undo_scope_is_taken_back_and_done_again_but_never_over_others() {
         assert_eq!(code(&refused), 4);
         assert!(err(&refused).contains("others have changed drafts.one"), "{}", err(&refused));
     }
+    well(&run_at(&directory, "undo", &["editor", "--skip"]));
     assert_eq!(value(&directory, &["drafts.one.text"]), "Twice");
+    assert_eq!(code(&run_at(&directory, "undo", &["editor"])), 4, "nothing is left to undo");
 }
 
 #[test]

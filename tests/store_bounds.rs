@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use everlog::journal::Background;
 use everlog::medium::Sim;
-use everlog::store::{Collection, StoreOptions};
+use everlog::store::{Collection, Saving, StatusChanges, StoreOptions};
 use everlog::testing::ManualClock;
 use everlog::{ErrorKind, Store, Timestamp, path};
 use serde_json::json;
@@ -181,6 +181,44 @@ fn a_store_says_when_it_is_half_full() {
     assert!(!store.usage().is_high);
     store.set("big.a", &"x".repeat(5000)).unwrap();
     assert!(store.usage().is_high, "the store is");
+}
+
+/// H12: said by itself, with what there is and what there may be, once each time that half is passed; to whoever is slow,
+/// and to whoever comes later, too.
+#[test]
+fn half_of_a_limit_is_told_once_each_time_it_is_passed() {
+    let bench = Bench::new();
+    let declare = |options: StoreOptions| {
+        options.store_bytes_max(10_000).collection(Collection::new("small").bytes_max(500))
+    };
+    let store = bench.open(declare);
+    let mut changes = store.status_changes();
+    let told = |changes: &mut StatusChanges| {
+        let all = std::iter::from_fn(|| changes.next_timeout(Duration::ZERO));
+        let half = |change| match change {
+            Saving::HalfFull { collection, current, max } => Some((collection, current, max)),
+            _ => None,
+        };
+        all.filter_map(half).collect::<Vec<_>>()
+    };
+    store.set("small.a", &"x".repeat(100)).unwrap();
+    assert_eq!(told(&mut changes), []);
+    store.set("small.b", &"x".repeat(200)).unwrap();
+    let usage = store.usage();
+    assert_eq!(told(&mut changes), [(Some("small".to_owned()), usage.collections[0].bytes, 500)]);
+    store.set("small.c", &1).unwrap();
+    assert_eq!(told(&mut changes), [], "not again while it stays so");
+    store.remove("small.b").unwrap();
+    store.set("small.b", &"x".repeat(200)).unwrap();
+    assert_eq!(told(&mut changes).len(), 1, "passed again");
+    store.set("big.a", &"x".repeat(5000)).unwrap();
+    for number in 0..200 {
+        store.set("other.n", &number).unwrap();
+    }
+    let late = told(&mut changes);
+    assert_eq!((late.len(), late[0].0.clone(), late[0].2), (1, None, 10_000), "who is slow misses none");
+    assert!(late[0].1 >= 5000, "{late:?}");
+    assert_eq!(told(&mut store.status_changes()).len(), 2, "both are so when one begins to listen");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use everlog::journal::{Background, Retention};
 use everlog::medium::Sim;
 use everlog::medium::sim::Crash;
-use everlog::store::{Expected, ONCE_AGE, ONCE_KEYS_MAX, StoreOptions};
+use everlog::store::{Collection, Expected, ONCE_AGE, ONCE_KEYS_MAX, StoreOptions};
 use everlog::testing::ManualClock;
 use everlog::{Durability, Error, ErrorKind, Position, Store, Timestamp, path};
 use proptest::prelude::*;
@@ -287,6 +287,27 @@ fn a_transaction_with_a_key_happens_once_and_answers_as_it_did_the_first_time() 
     for refused in [store.remove("$everlog"), store.set("$everlog.keys", &1), store.merge("$own.x", &1)] {
         assert_eq!(kind(refused), ErrorKind::Input, "that is the store's own");
     }
+}
+
+/// What bounds remove belongs to the transaction, and its receipt tells where all of it ends.
+#[test]
+fn a_repeated_transaction_with_a_key_answers_the_same_receipt_where_bounds_removed_something() {
+    let open = |sim: &Sim| {
+        let options = StoreOptions::new().background(Background::Inline);
+        let recent = Collection::new("recent").keep_last(1);
+        options.collection(recent).open_on(Arc::new(sim.clone())).expect("opens")
+    };
+    let sim = Sim::new(8);
+    let store = open(&sim);
+    store.set("recent.a", &1).unwrap();
+    let add = |store: &Store| store.transaction_once("add", |tx| tx.set("recent.b", &1)).unwrap();
+    let first = add(&store);
+    assert_eq!(store.keys("recent").unwrap(), ["b"]);
+    assert_eq!(first.receipt.position, store.position());
+    assert_eq!(add(&store).receipt, first.receipt);
+    let store = open(&sim.crash(Crash::LoseAll));
+    let again = add(&store);
+    assert_eq!((again.repeated, again.receipt), (true, first.receipt));
 }
 
 /// C10: of many who ask at once, one does it.

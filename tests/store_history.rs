@@ -331,6 +331,51 @@ fn the_timeline_knows_who_and_why_also_where_a_pin_stands_before_the_changes() {
     assert_eq!(points[1].pins, ["kept too"]);
 }
 
+/// What a prefix is in may be set without anything changing at the prefix: that is no moment to go back to for it.
+#[test]
+fn the_timeline_of_a_prefix_has_the_commits_that_changed_something_there_and_no_others() {
+    let store = store();
+    let label = |label: &str, change: &dyn Fn(&mut everlog::store::Tx<'_>) -> everlog::Result<bool>| {
+        store
+            .transaction(|tx| {
+                tx.label(label)?;
+                change(tx)
+            })
+            .unwrap();
+    };
+    let log = store.series::<u8>("c.s");
+    label("whole", &|tx| tx.set("c.a", &serde_json::json!({"x": {"y": 1}, "z": 1})));
+    label("beside, by the whole", &|tx| tx.set("c.a", &serde_json::json!({"x": {"y": 1}, "z": 2})));
+    label("a part", &|tx| tx.set("c.a.x", &serde_json::json!({"y": 2})));
+    label("beside, in the part", &|tx| tx.set("c.a.x.other", &1));
+    label("an entry", &|tx| tx.push(&log, &1).map(|_| true));
+    store.snapshot().unwrap();
+    label("all gone", &|tx| tx.remove("c"));
+    label("other", &|tx| tx.set("c.b", &1));
+    label("gone, and it was not there", &|tx| tx.remove("c"));
+    label("there again", &|tx| tx.set("c.a", &serde_json::json!({"x": {"y": 2}})));
+    let under = |prefix: &str| -> Vec<String> {
+        let page = store.timeline().under(prefix).unwrap().page(100, None).unwrap();
+        page.points.into_iter().map(|point| point.label.unwrap()).collect()
+    };
+    assert_eq!(under("c.a.x.y"), ["there again", "all gone", "a part", "whole"]);
+    assert_eq!(under("c.a.z"), ["all gone", "beside, by the whole", "whole"]);
+    assert_eq!(under("c.s"), ["all gone", "an entry"]);
+    assert_eq!(under("c.s.0"), [""; 0], "entries have no paths inside");
+    assert_eq!(under("c").len(), 9);
+    let mut pages = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = store.timeline().under("c.a.x.y").unwrap().page(1, cursor.as_deref()).unwrap();
+        pages.extend(page.points.into_iter().map(|point| point.label.unwrap()));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, under("c.a.x.y"), "page by page the same");
+}
+
 #[test]
 fn a_cursor_of_another_store_or_a_broken_one_is_refused_and_a_pinned_moment_is_told() {
     let (store, other) = (store(), store());

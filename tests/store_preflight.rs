@@ -1,9 +1,15 @@
 //! A preflight tells what a transaction would come to and leaves no trace.
 
-#![cfg(feature = "store")]
+#![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
-use everlog::{Error, ErrorKind, Store};
+use std::sync::Arc;
+use std::time::Duration;
+
+use everlog::journal::Background;
+use everlog::medium::Sim;
+use everlog::testing::ManualClock;
+use everlog::{Error, ErrorKind, Store, Timestamp};
 
 fn scratch() -> (tempfile::TempDir, Store) {
     let directory = tempfile::tempdir().expect("a directory");
@@ -129,4 +135,32 @@ fn all_violations_are_told_at_once() {
     let paths: Vec<&str> = preflight.violations.iter().map(|violation| violation.path.as_str()).collect();
     assert_eq!(paths, ["notes.a", "notes.c"]);
     assert!(!preflight.is_clear());
+}
+
+/// J8: what was only looked at, or refused, says nothing of when the last commit was.
+#[test]
+fn a_preflight_leaves_no_trace_in_the_ages_of_entries() {
+    let hour = Duration::from_secs(3600);
+    let wall = Timestamp::from_micros(1_763_575_200_000_000);
+    for tries in 0..3 {
+        let clock = Arc::new(ManualClock::new(wall));
+        let options = Store::options().background(Background::Inline).clock(clock.clone());
+        let store = options.open_on(Arc::new(Sim::new(1))).unwrap();
+        let series = store.series::<u32>("log.here").max_age(hour);
+        match tries {
+            0 => {}
+            1 => assert!(store.preflight(|tx| tx.push(&series, &0)).unwrap().is_clear()),
+            _ => drop(store.transaction(|tx| {
+                tx.push(&series, &0)?;
+                Err::<(), _>(Error::new(ErrorKind::Conflict, "not now"))
+            })),
+        }
+        clock.advance(10 * hour);
+        series.push(&1).unwrap();
+        // The wall clock leaps; a second has passed.
+        clock.advance(Duration::from_secs(1));
+        clock.set_wall(wall.plus(20 * hour));
+        series.push(&2).unwrap();
+        assert_eq!(series.len().unwrap(), 2, "after {tries}");
+    }
 }

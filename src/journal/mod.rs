@@ -304,6 +304,11 @@ impl Journal {
 }
 
 impl Journal {
+    /// Whether this is a thread of the journal's own that closing waits for.
+    pub(crate) fn is_own_thread(&self) -> bool {
+        self.inner.writer.as_ref().is_some_and(Writer::is_own_thread)
+    }
+
     pub(crate) fn medium(&self) -> &Arc<dyn Medium> {
         &self.inner.medium
     }
@@ -522,7 +527,19 @@ impl Writer {
         }
     }
 
+    /// Whether this is a thread that closing waits for.
+    fn is_own_thread(&self) -> bool {
+        let me = std::thread::current().id();
+        [&self.pump, &self.keeper]
+            .into_iter()
+            .any(|own| own.lock().as_ref().is_some_and(|own| own.thread().id() == me))
+    }
+
     fn close(&self) -> Result<()> {
+        if self.is_own_thread() {
+            let what = "the journal was closed from inside the wake-up of a task, on a thread that closing waits for";
+            return Err(Error::new(ErrorKind::Reentered, what).advise("close it from a thread of your own"));
+        }
         if let Err(error) = self.lease.check() {
             self.core.poison(error);
         }
@@ -550,6 +567,16 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
         .name(name.to_owned())
         .spawn(work)
         .map_err(|error| Error::io("start of a thread", name, error))
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take_if(|writer| writer.is_own_thread()) {
+            // A task that was woken was dropped, and the last handle with it: somebody else has to wait for this thread.
+            // If there can be none the lease ends with the process.
+            let _unheard = spawn("everlog-close", move || drop(writer));
+        }
+    }
 }
 
 impl Drop for Writer {

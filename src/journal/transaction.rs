@@ -162,14 +162,25 @@ impl Journal {
     /// `BeforeHorizon`, `Diverged` or `Absent` if the position cannot be read; `Input` if name or note are over
     /// 1024 bytes or the name is empty; and as [`Journal::append`].
     pub fn pin(&self, name: &str, position: Position, note: &str) -> Result<Receipt> {
-        check_pin(name, note)?;
-        let payload = pin_payload(name, position, self.time_of(position)?, note)?;
         // Held so that the horizon does not pass the position meanwhile.
         let _upkeep = self.inner.upkeep.lock();
+        let payload = self.pin_record(name, position, note)?;
+        self.commit_own(RecordKind::Pin, &payload)
+    }
+
+    /// The content of a pin's record for a position that can be read.
+    pub(crate) fn pin_record(&self, name: &str, position: Position, note: &str) -> Result<Vec<u8>> {
+        check_pin(name, note)?;
         if position.lsn < self.horizon().lsn {
             return Err(self.before_horizon(&format!("position {position} lies before the horizon")));
         }
-        self.commit_own(RecordKind::Pin, &payload)
+        pin_payload(name, position, self.time_of(position)?, note)
+    }
+
+    /// The content of the record that removes a pin, which there is.
+    pub(crate) fn unpin_record(&self, name: &str) -> Result<Vec<u8>> {
+        self.find_pin(name)?;
+        encode_own(name.to_owned())
     }
 
     /// Removes a pin. Durable on return.
@@ -178,8 +189,7 @@ impl Journal {
     ///
     /// `Absent` if there is none of that name; and as [`Journal::append`].
     pub fn unpin(&self, name: &str) -> Result<Receipt> {
-        self.find_pin(name)?;
-        self.commit_own(RecordKind::Unpin, &encode_own(name.to_owned())?)
+        self.commit_own(RecordKind::Unpin, &self.unpin_record(name)?)
     }
 
     /// All pins that are durable, by name.

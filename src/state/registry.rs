@@ -3,11 +3,14 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::journal::Journal;
+use crate::state::inside::{self, Inside};
 
 static PLACES: LazyLock<Mutex<HashMap<PathBuf, Place>>> = LazyLock::new(Mutex::default);
 
@@ -15,11 +18,20 @@ static PLACES: LazyLock<Mutex<HashMap<PathBuf, Place>>> = LazyLock::new(Mutex::d
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Place(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
+    /// Tells places apart, from each other and from handles.
+    id: u64,
     /// Locked while somebody opens or closes here.
     tenant: Mutex<Option<Tenant>>,
     freed: Condvar,
+}
+
+impl Default for Inner {
+    fn default() -> Inner {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 48);
+        Inner { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), tenant: Mutex::default(), freed: Condvar::new() }
+    }
 }
 
 #[derive(Debug)]
@@ -39,7 +51,11 @@ pub(crate) enum Found<'a, T> {
 }
 
 /// The right to open at a place.
-pub(crate) struct Vacancy<'a>(MutexGuard<'a, Option<Tenant>>);
+pub(crate) struct Vacancy<'a> {
+    tenant: MutexGuard<'a, Option<Tenant>>,
+    /// What runs while somebody moves in, such as a migration, must not come back here.
+    _inside: Inside,
+}
 
 impl Place {
     /// The place with the real path `path`.
@@ -49,11 +65,15 @@ impl Place {
         places.entry(path).or_default().clone()
     }
 
-    /// The live handle there, or the right to open one; waits for a handle that is being closed.
+    /// The live handle there, or the right to open one; waits for a handle that is being closed. Refused from inside a
+    /// closure of the handle there.
     pub(crate) fn look<T: Any + Send + Sync>(&self) -> Result<Found<'_, T>> {
+        inside::refuse(self.0.id)?;
         let mut tenant = self.0.tenant.lock();
         loop {
-            let Some(present) = &*tenant else { return Ok(Found::Free(Vacancy(tenant))) };
+            let Some(present) = &*tenant else {
+                return Ok(Found::Free(Vacancy { tenant, _inside: self.enter() }));
+            };
             if present.handle.strong_count() > 0 && present.type_id != TypeId::of::<T>() {
                 let what =
                     format!("this process has the directory open as {}, another type", present.type_name);
@@ -69,6 +89,11 @@ impl Place {
         }
     }
 
+    /// Notes that this thread is inside a closure of the handle there.
+    pub(crate) fn enter(&self) -> Inside {
+        inside::enter(self.0.id)
+    }
+
     /// Runs `close` for handle `id` and, if it is the one that lives here, lets others in.
     pub(crate) fn free<R>(&self, id: u64, close: impl FnOnce() -> R) -> R {
         let mut tenant = self.0.tenant.lock();
@@ -81,11 +106,31 @@ impl Place {
     }
 }
 
+/// Closes the journal of handle `id` and frees its place.
+pub(crate) fn close(place: Option<&Place>, id: u64, journal: &Journal) -> Result<()> {
+    match place {
+        Some(place) => place.free(id, || journal.close()),
+        None => journal.close(),
+    }
+}
+
+/// The same for a handle that nobody has any more. Whoever wants to know how it went calls close before.
+pub(crate) fn abandon(place: Option<&Place>, id: u64, journal: &Journal) {
+    if !journal.is_own_thread() {
+        let _unheard = close(place, id, journal);
+        return;
+    }
+    // A task that was woken was dropped, and the last handle with it: closing waits for this very thread.
+    let (place, journal) = (place.cloned(), journal.clone());
+    let closing = move || drop(close(place.as_ref(), id, &journal));
+    let _unheard = std::thread::Builder::new().name("everlog-close".to_owned()).spawn(closing);
+}
+
 impl Vacancy<'_> {
     /// Makes `handle`, called `id`, the one that later openings get.
     pub(crate) fn move_in<T: Any + Send + Sync>(mut self, id: u64, handle: &Arc<T>) {
         let weak = Arc::downgrade(handle);
         let (type_id, type_name) = (TypeId::of::<T>(), std::any::type_name::<T>());
-        *self.0 = Some(Tenant { id, type_id, type_name, handle: weak });
+        *self.tenant = Some(Tenant { id, type_id, type_name, handle: weak });
     }
 }

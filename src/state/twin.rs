@@ -17,7 +17,7 @@ use crate::position::{Epoch, Lsn};
 use crate::state::fold::{Fold, Stamp, state_version};
 use crate::state::inside::{self, Inside};
 use crate::state::refold::{Folded, apply, catch_up, fold_to, snapshot};
-use crate::state::registry::Place;
+use crate::state::registry::{self, Place};
 
 /// From this many waiting commits on, a committer waits for readers to let it apply them.
 const WAITING_MAX: usize = 4096;
@@ -125,15 +125,12 @@ impl<S: Fold> Twin<S> {
 
     /// Closes the journal and frees its directory for another handle.
     pub(crate) fn close(&self) -> Result<()> {
-        match &self.place {
-            Some(place) => place.free(self.id, || self.journal.close()),
-            None => self.journal.close(),
-        }
+        registry::close(self.place.as_ref(), self.id, &self.journal)
     }
 
     /// Notes that a closure of the user is about to run.
-    pub(crate) fn inside(&self) -> Inside {
-        inside::enter(self.id)
+    pub(crate) fn inside(&self) -> (Inside, Option<Inside>) {
+        (inside::enter(self.id), self.place.as_ref().map(Place::enter))
     }
 
     /// Refuses calls from inside a closure.
@@ -285,8 +282,7 @@ impl<S: Fold> Twin<S> {
 
 impl<S: Fold> Drop for Twin<S> {
     fn drop(&mut self) {
-        // Whoever wants to know how it went calls close.
-        let _unheard = self.close();
+        registry::abandon(self.place.as_ref(), self.id, &self.journal);
     }
 }
 

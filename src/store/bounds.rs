@@ -60,15 +60,18 @@ impl Pace {
         Pace { durable: elapsed, next: (last, elapsed) }
     }
 
-    /// Passes a commit that would end before `end`; tells how much time has passed since the last durable one, or
-    /// somewhat more.
-    pub(crate) fn pass(&mut self, journal: &Journal, end: Lsn) -> Duration {
-        let elapsed = journal.opened_with().clock.elapsed();
+    /// How much time has passed at `elapsed` since the last durable commit, or somewhat more.
+    fn passed(&self, journal: &Journal, elapsed: Duration) -> Duration {
+        let last = if self.next.0 <= journal.durable_lsn() { self.next.1 } else { self.durable };
+        elapsed.saturating_sub(last)
+    }
+
+    /// Takes in a commit that was decided at `elapsed`, has its place, and ends with `end`.
+    pub(crate) fn take(&mut self, journal: &Journal, end: Lsn, elapsed: Duration) {
         if self.next.0 <= journal.durable_lsn() {
             self.durable = self.next.1;
             self.next = (end, elapsed);
         }
-        elapsed.saturating_sub(self.durable)
     }
 }
 
@@ -82,8 +85,9 @@ pub(crate) struct Ages<'a> {
 }
 
 impl<'a> Ages<'a> {
-    pub(crate) fn new(journal: &'a Journal, passed: Duration) -> Ages<'a> {
-        Ages { journal, passed, now: Cell::new(None) }
+    /// As of `elapsed`, when something is decided.
+    pub(crate) fn new(journal: &'a Journal, pace: &Pace, elapsed: Duration) -> Ages<'a> {
+        Ages { journal, passed: pace.passed(journal, elapsed), now: Cell::new(None) }
     }
 
     fn of(&self, lsn: Lsn, time: Timestamp) -> Result<Duration> {
@@ -108,6 +112,7 @@ impl Draft {
             self.bound_documents(name, ages)?;
         }
         self.settle_chunks()?;
+        self.finish()?;
         self.check_limits(&touched)
     }
 
@@ -119,7 +124,11 @@ impl Draft {
     /// Whether it may be acknowledged before it is on the disk: all that it changes was declared so.
     pub(crate) fn is_relaxed(&self) -> bool {
         let declared = &self.version().declared;
-        self.collections().all(|name| declared.of(name).is_some_and(|collection| collection.is_relaxed))
+        let mut names = self.collections().peekable();
+        // A pin, or what is only said about a commit, is nobody's to relax.
+        names.peek().is_some()
+            && self.own().is_none()
+            && names.all(|name| declared.of(name).is_some_and(|collection| collection.is_relaxed))
     }
 
     /// Whether it leaves less than there was, so that it may use what is held in reserve.
@@ -215,7 +224,29 @@ struct Oldest {
     time: Timestamp,
 }
 
+/// A limit that is half used up, or more.
+#[derive(Clone, Debug)]
+pub(crate) struct Filled {
+    /// `None`: that of the store.
+    pub(crate) collection: Option<String>,
+    pub(crate) current: u64,
+    pub(crate) max: u64,
+}
+
+fn is_high(bytes: u64, max: u64) -> bool {
+    bytes > 0 && bytes.saturating_mul(HIGH) >= max
+}
+
 impl Version {
+    /// The limits that are half used up. O(collections).
+    pub(crate) fn filled(&self) -> Vec<Filled> {
+        let whole = (None, self.bytes(), self.declared.limits.store_bytes_max);
+        let limited = self.declared.limited().map(|(name, max)| (Some(name), self.tally(name).bytes, max));
+        let high = std::iter::once(whole).chain(limited).filter(|(_, bytes, max)| is_high(*bytes, *max));
+        high.map(|(name, current, max)| Filled { collection: name.map(str::to_owned), current, max })
+            .collect()
+    }
+
     /// Finds it in O(log n), but for the first time, which remembers the order of all documents of the collection.
     fn oldest(&mut self, collection: &str) -> Result<Option<Oldest>> {
         if !self.recency.contains_key(collection) {
@@ -252,6 +283,7 @@ pub struct Usage {
     /// The limit of the store.
     pub bytes_max: u64,
     /// Whether the store, or a collection with a limit, is at least half full: the time to tell somebody.
+    /// [`Saving::HalfFull`](crate::store::Saving::HalfFull) says so by itself.
     pub is_high: bool,
     /// Each collection that has something, by name.
     pub collections: Vec<CollectionUsage>,
@@ -306,10 +338,8 @@ impl Store {
             })
             .collect();
         let (bytes, bytes_max) = (version.bytes(), declared.limits.store_bytes_max);
-        let is_high = |bytes: u64, max: u64| bytes.saturating_mul(HIGH) >= max;
-        let is_any_high =
-            collections.iter().any(|one| one.bytes_max.is_some_and(|max| is_high(one.bytes, max)));
-        Usage { bytes, bytes_max, is_high: is_high(bytes, bytes_max) || is_any_high, collections }
+        let is_high = !version.filled().is_empty();
+        Usage { bytes, bytes_max, is_high, collections }
     }
 
     /// Lets the history go that no declared window wants: see

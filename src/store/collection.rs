@@ -147,7 +147,9 @@ impl Collection {
 
     /// *Lossy*: a transaction that changes only relaxed collections returns before it is on the disk, as with
     /// [`Durability::Buffered`](crate::Durability::Buffered). A crash may take the last ones, whole and from the end; readers
-    /// see them once they are durable. Nothing is left out or merged.
+    /// see them once they are durable. Nothing is left out or merged: each has a receipt, and is in the log.
+    ///
+    /// Only what is [offered](crate::store::Store::offer) to such a collection is merged: what changes many times a second.
     pub fn relaxed(mut self) -> Collection {
         self.is_relaxed = true;
         self
@@ -216,6 +218,11 @@ impl Declared {
     /// What was declared of a collection.
     pub(crate) fn of(&self, name: &str) -> Option<&Collection> {
         self.collections.get(name)
+    }
+
+    /// The collections that have a limit of bytes, each with it.
+    pub(crate) fn limited(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.collections.values().filter_map(|declared| Some((declared.name.as_str(), declared.bytes_max?)))
     }
 
     /// The schemas of all collections, each with the name of its collection.

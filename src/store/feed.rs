@@ -215,7 +215,11 @@ impl Feeds {
     pub(crate) fn saved(&mut self, done: &[Arc<Committed>], waiting: usize) {
         if let Some(newest) = done.last() {
             let (position, time) = (newest.version.position, newest.version.time);
-            self.each_status(|changes| changes.saved(position, time, waiting));
+            let filled = if self.statuses.is_empty() { Vec::new() } else { newest.version.filled() };
+            self.each_status(|changes| {
+                changes.saved(position, time, waiting);
+                changes.filled(&filled);
+            });
         }
     }
 

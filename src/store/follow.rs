@@ -17,15 +17,13 @@ pub(crate) struct Follower {
     journal: Journal,
     cursor: Cursor,
     version: Version,
-    /// The last record that was read.
-    seen: Position,
 }
 
 impl Follower {
     /// Follows `version`, whose position must be on the living branch and not below the horizon.
     pub(crate) fn new(journal: &Journal, version: Version) -> Follower {
         let cursor = journal.cursor(version.position.lsn.next());
-        Follower { journal: journal.clone(), cursor, seen: version.position, version }
+        Follower { journal: journal.clone(), cursor, version }
     }
 
     /// The version after the last transaction that was read.
@@ -35,7 +33,7 @@ impl Follower {
 
     /// The last record that was read; records that change nothing count.
     pub(crate) fn seen(&self) -> Position {
-        self.seen
+        self.version.position
     }
 
     /// Goes on with `version` where it is the same as its own: what is shared costs no memory twice.
@@ -51,13 +49,15 @@ impl Follower {
         let mut meta: Option<Arc<Meta>> = None;
         let mut within = false;
         loop {
-            let read =
-                self.cursor.read().map_err(|error| match self.journal.horizon().lsn > self.seen.lsn {
-                    true => self
-                        .journal
-                        .before_horizon(&format!("record {} was compacted away", self.seen.lsn.next())),
+            let read = self.cursor.read().map_err(|error| {
+                match self.journal.horizon().lsn > self.version.position.lsn {
+                    true => self.journal.before_horizon(&format!(
+                        "record {} was compacted away",
+                        self.version.position.lsn.next()
+                    )),
                     false => error,
-                })?;
+                }
+            })?;
             // The durable end is the end of a transaction.
             let Some(record) = read else { return Ok(None) };
             let (position, time, ends) = (record.position, record.time, record.ends_transaction);
@@ -72,10 +72,8 @@ impl Follower {
                 let stamp = Stamp { meta: meta.clone(), ..Stamp::new(position, time) };
                 let done = self.version.apply(&op, &stamp).map_err(|error| impossible(error, lsn))?;
                 effects.extend(done.into_iter().map(|effect| (position, effect)));
-                // As in the live order, records of the journal's own do not move the version on.
-                self.version.pass(position, time);
             }
-            self.seen = position;
+            self.version.pass(position, time);
             if ends {
                 return Ok(Some(Committed { version: Arc::new(self.version.clone()), meta, effects }));
             }

@@ -41,9 +41,19 @@ pub(crate) fn with_maker_without<T>(
     }
 }
 
+/// The same, but for snapshots whose runs are theirs alone: all of the state is written anew.
+pub(crate) fn with_maker_afresh<T>(
+    journal: &Journal,
+    work: impl FnOnce(&mut Maker) -> Result<T>,
+) -> Result<T> {
+    work(&mut Maker { is_afresh: true, ..Maker::new(journal) })
+}
+
 /// Makes snapshots of a store.
 pub(crate) struct Maker {
     journal: Journal,
+    /// Shares no run with other snapshots.
+    is_afresh: bool,
     horizon: Position,
     version: Version,
     stamps: Stamps,
@@ -59,6 +69,7 @@ impl Maker {
     fn new(journal: &Journal) -> Maker {
         Maker {
             journal: journal.clone(),
+            is_afresh: false,
             horizon: journal.horizon(),
             version: Version::default(),
             stamps: Stamps::default(),
@@ -142,6 +153,13 @@ impl SnapshotMaker for Maker {
     }
 
     fn runs(&mut self) -> Result<Vec<RunInfo>> {
+        if self.is_afresh {
+            let mut writer = self.journal.run_writer()?;
+            self.version
+                .whole()
+                .try_for_each(|pair| pair.and_then(|(key, bytes)| writer.push(&key, &bytes)))?;
+            return Ok(vec![writer.finish()?]);
+        }
         if !self.version.has_delta() && !self.runs.is_empty() {
             return Ok(self.runs.clone());
         }

@@ -50,6 +50,7 @@ mod maker;
 mod migrate;
 mod mirror;
 mod mirror_file;
+mod offer;
 mod once;
 mod op;
 mod options;
@@ -82,7 +83,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::journal::{Compacted, Durability, Pin, Receipt, Report, Retention, Status};
+use crate::journal::{Compacted, Durability, Pin, Receipt, RecordKind, Report, Retention, Status};
 use crate::position::Position;
 use crate::state::commit::Manner;
 use crate::state::when::resolve;
@@ -99,6 +100,7 @@ pub use history::{Changed, History};
 pub use import::{Format, Import, ImportReport, Imported, Problem, Source, Told};
 pub use migrate::{DataVersion, DryRun, Migration, Migrations};
 pub use mirror::{Mirror, MirrorImport, MirrorStatus};
+pub use offer::OFFER_INTERVAL;
 pub use once::{ONCE_AGE, ONCE_KEYS_KEPT, ONCE_KEYS_MAX, Once};
 pub use options::StoreOptions;
 pub use page::{Listed, PAGE_MAX, PAGE_SIZE, Page};
@@ -399,25 +401,45 @@ impl Store {
         self.order.journal.wait(position)
     }
 
-    /// Names a moment, which retention then keeps.
+    /// Names a moment, which retention then keeps; a pin of the same name moves. Durable on return. Waits while history is
+    /// being compacted, so that the moment cannot pass below the horizon.
     ///
     /// # Errors
     ///
-    /// As [`Store::at`] and [`Store::set`]; `Conflict` if the name is taken.
+    /// `Input` if name or note are over 1024 bytes or the name is empty; and as [`Store::at`] and [`Store::set`].
     pub fn pin(&self, name: &str, when: impl Into<When>, note: &str) -> Result<Receipt> {
         self.order.outside()?;
-        let position = resolve(&self.order.journal, &when.into())?.position;
-        self.order.journal.pin(name, position, note)
+        let journal = &self.order.journal;
+        journal.writer_core()?;
+        let _alone = journal.keep_upkeep_away();
+        let position = resolve(journal, &when.into())?.position;
+        let payload = journal.pin_record(name, position, note)?;
+        self.commit_own(RecordKind::Pin, payload)
     }
 
-    /// Lets a pin go.
+    /// Lets a pin go. Durable on return.
     ///
     /// # Errors
     ///
-    /// `Absent` if there is none of that name.
+    /// `Absent` if there is none of that name; and as [`Store::set`].
     pub fn unpin(&self, name: &str) -> Result<Receipt> {
         self.order.outside()?;
-        self.order.journal.unpin(name)
+        let journal = &self.order.journal;
+        journal.writer_core()?;
+        // Whoever pins holds this, so that what is found stands.
+        let _alone = journal.keep_upkeep_away();
+        let payload = journal.unpin_record(name)?;
+        self.commit_own(RecordKind::Unpin, payload)
+    }
+
+    /// Commits a record of the journal's own in the order of everything else: nobody may write past it.
+    fn commit_own(&self, kind: RecordKind, payload: Vec<u8>) -> Result<Receipt> {
+        let manner = Manner { durability: Durability::Synced, ..self.manner.clone() };
+        let committed = self.order.commit(&manner, |tx| {
+            tx.draft.put_own(kind, payload);
+            Ok::<_, Error>(())
+        });
+        Ok(committed.map_err(Error::from)?.1)
     }
 
     /// All pins, by name.

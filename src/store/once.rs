@@ -103,14 +103,18 @@ fn keys() -> Path {
 }
 
 impl Tx<'_> {
-    /// Remembers a key; the last change of its transaction.
+    /// Remembers a key, with the last change of its transaction.
     fn keep_key(&mut self, key: &str, path: &Path, answer: Value) -> Result<()> {
         self.forget_keys()?;
         let number = format!("{:020}", self.draft.start().lsn.get());
         self.apply(Op::Set { path: keys().join(number.as_str()), value: Value::from(key) })?;
-        let count = self.draft.records() + 1;
-        let kept = [Value::from(number.as_str()), Value::from(count as u64), answer];
-        self.apply(Op::Set { path: path.clone(), value: Value::Array(kept.into_iter().collect()) }).map(drop)
+        let path = path.clone();
+        // After what the bounds remove, so that the revision is the position that the receipt tells.
+        self.draft.finish_with(move |count| {
+            let kept = [Value::from(number.as_str()), Value::from(count as u64), answer];
+            Op::Set { path, value: Value::Array(kept.into_iter().collect()) }
+        });
+        Ok(())
     }
 
     /// Forgets the oldest keys if there are too many or they are old: at most two, so that no transaction pays for all.

@@ -9,19 +9,20 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock::Timestamp;
-use crate::error::Result;
-use crate::journal::commit::{Entered, Sitter};
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::commit::{Entered, Reserved, Sitter};
 use crate::journal::group::NewRecord;
 use crate::journal::{Durability, Journal, Receipt, RecordKind};
 use crate::position::{Epoch, Lsn, Position};
 use crate::state::commit::{Manner, TransactionError};
 use crate::state::inside::{self, Inside};
-use crate::state::registry::Place;
+use crate::state::registry::{self, Place};
 use crate::state::{Meta, Stamp};
 use crate::store::base::Base;
 use crate::store::bounds::{Ages, Pace};
@@ -29,6 +30,7 @@ use crate::store::collection::Declared;
 use crate::store::diff::Scope;
 use crate::store::feed::Feeds;
 use crate::store::follow::Follower;
+use crate::store::offer::Offers;
 use crate::store::op::OP_VERSION;
 use crate::store::replay;
 use crate::store::rules::Rules;
@@ -41,9 +43,9 @@ pub(crate) struct Order {
     /// Tells stores apart.
     pub(crate) id: u64,
     pub(crate) journal: Journal,
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     /// Held while a commit decides and takes its place.
-    pending: Mutex<Pending>,
+    pub(super) pending: Mutex<Pending>,
     pub(super) queue: Mutex<Queue>,
     /// Somebody listens, or did once.
     pub(super) listened: AtomicBool,
@@ -57,6 +59,8 @@ pub(crate) struct Order {
     /// What a rollback leaves alone.
     pub(super) kept: Scope,
     pub(super) undo: Scopes,
+    /// What was offered and has no place yet.
+    pub(super) offers: Offers,
     /// Held while a snapshot is made.
     pub(super) upkeep: Mutex<()>,
     /// For the threads that work beside the commits.
@@ -64,10 +68,10 @@ pub(crate) struct Order {
 }
 
 /// The version of everything that has a place in the order.
-struct Pending {
-    version: Version,
+pub(super) struct Pending {
+    pub(super) version: Version,
     /// How often numbers had been taken back when it was made.
-    refusals: u64,
+    pub(super) refusals: u64,
     /// The number of the last sealed overlay.
     sealed: u64,
     /// The journal has failed, and it was made from the published one for the last time.
@@ -151,6 +155,7 @@ impl Order {
             rules,
             kept,
             undo: Scopes::default(),
+            offers: Offers::default(),
             upkeep: Mutex::new(()),
             me: me.clone(),
         }))
@@ -158,10 +163,8 @@ impl Order {
 
     /// Closes the journal and frees its directory for another handle.
     pub(crate) fn close(&self) -> Result<()> {
-        let closed = match self.place.get() {
-            Some(place) => place.free(self.id, || self.journal.close()),
-            None => self.journal.close(),
-        };
+        self.log_offered();
+        let closed = registry::close(self.place.get(), self.id, &self.journal);
         self.end_feeds();
         closed
     }
@@ -199,8 +202,9 @@ impl Order {
         self.published.load_full()
     }
 
-    fn inside(&self) -> Inside {
-        inside::enter(self.id)
+    /// While this lives, the thread is inside a closure of the store.
+    fn inside(&self) -> (Inside, Option<Inside>) {
+        (inside::enter(self.id), self.place.get().map(Place::enter))
     }
 
     /// Refuses calls from inside a closure.
@@ -246,24 +250,27 @@ impl Order {
             body(&mut Tx::new(&mut draft, self)).map_err(TransactionError::Refused)
         };
         let decided = decided.and_then(|answer| {
-            self.bound(&mut pending, &mut draft).map_err(TransactionError::Journal)?;
-            Ok(answer)
+            let elapsed = self.bound(&pending, &mut draft).map_err(TransactionError::Journal)?;
+            Ok((answer, elapsed))
         });
         let outcome = match decided {
-            Ok(answer) if draft.is_empty() => Ok(Decided::Nothing(answer, standing.receipt())),
-            Ok(answer) => match self.enter(&mut pending, manner, sitter, draft, reserved) {
-                Ok(entered) => Ok(Decided::Entered(answer, entered)),
-                Err(error) => Err(TransactionError::Journal(error)),
-            },
+            Ok((answer, _)) if draft.is_empty() => Ok(Decided::Nothing(answer, standing.receipt())),
+            Ok((answer, elapsed)) => {
+                match self.enter(&mut pending, manner, sitter, draft, (reserved, elapsed)) {
+                    Ok(entered) => Ok(Decided::Entered(answer, entered)),
+                    Err(error) => Err(TransactionError::Journal(error)),
+                }
+            }
             Err(refusal) => Err(refusal),
         };
         Ok((outcome, standing))
     }
 
-    /// Has a draft keep the bounds of collections and the limits of the store.
-    fn bound(&self, pending: &mut Pending, draft: &mut Draft) -> Result<()> {
-        let passed = pending.pace.pass(&self.journal, draft.version().position.lsn);
-        draft.bound(&Ages::new(&self.journal, passed))
+    /// Has a draft keep the bounds of collections and the limits of the store; tells when that was.
+    pub(super) fn bound(&self, pending: &Pending, draft: &mut Draft) -> Result<Duration> {
+        let elapsed = self.journal.opened_with().clock.elapsed();
+        draft.bound(&Ages::new(&self.journal, &pending.pace, elapsed))?;
+        Ok(elapsed)
     }
 
     /// Lets `body` decide as if it were a commit, and lets `look` look at what it would do and whether that is within the
@@ -276,7 +283,7 @@ impl Order {
     ) -> Result<(T, L), TransactionError<E>> {
         self.outside()?;
         self.rules.admit()?;
-        let mut pending = self.lock_pending()?;
+        let pending = self.lock_pending()?;
         self.journal.writer_core()?.accepting()?;
         let (last, time) = (pending.version.position, pending.version.time);
         let standing = Standing { last, time, refusals: pending.refusals };
@@ -288,7 +295,7 @@ impl Order {
             body(&mut Tx::new(&mut draft, self)).map_err(TransactionError::Refused)
         };
         let outcome = decided.and_then(|answer| {
-            let bounded = self.bound(&mut pending, &mut draft);
+            let bounded = self.bound(&pending, &mut draft).map(drop);
             let seen = look(&draft, bounded).map_err(TransactionError::Journal)?;
             Ok((answer, seen))
         });
@@ -307,45 +314,40 @@ impl Order {
             Decided::Nothing(answer, receipt) => Ok((answer, receipt)),
             Decided::Entered(answer, entered) => {
                 let receipt = self.journal.complete(entered)?;
-                self.keep_up()?;
+                self.keep_up();
                 Ok((answer, receipt))
             }
         }
     }
 
-    fn enter(
+    pub(super) fn enter(
         &self,
         pending: &mut Pending,
         manner: &Manner,
         sitter: Sitter,
-        mut draft: Draft,
-        mut reserved: crate::journal::commit::Reserved,
+        draft: Draft,
+        (reserved, elapsed): (Reserved, Duration),
     ) -> Result<Entered> {
         let encoded = Encoded::of(&draft, manner)?;
         let records = encoded.records();
         self.journal.check_records(&records)?;
         self.rules.check(draft.ops(), draft.version())?;
         let durability = if draft.is_relaxed() { Durability::Buffered } else { manner.durability };
-        let refusals = pending.refusals;
-        loop {
-            if let Some(entered) = self.journal.enter_reserved(&records, durability, sitter, &reserved)? {
+        match self.journal.enter_reserved(&records, durability, sitter, &reserved)? {
+            Some(entered) => {
                 let committed = draft.into_committed();
                 pending.version = (*committed.version).clone();
+                pending.pace.take(&self.journal, pending.version.position.lsn, elapsed);
                 self.enqueue(committed);
-                return Ok(entered);
+                Ok(entered)
             }
-            // A pin came between: the same changes once more, at their new place. They were decided on what was pending; if
-            // numbers were taken back meanwhile that is void, and so are they.
-            reserved = self.reserve(refusals)?;
-            draft = draft.moved(
-                &pending.version,
-                Position::new(self.epoch, reserved.first_lsn),
-                reserved.time,
-            )?;
+            // Whoever writes holds the order, pins included, and the place was looked at under it.
+            None => Err(Error::new(ErrorKind::Busy, "somebody wrote past the order of the store")
+                .advise("try again; nothing was written")),
         }
     }
 
-    fn reserve(&self, refusals: u64) -> Result<crate::journal::commit::Reserved> {
+    pub(super) fn reserve(&self, refusals: u64) -> Result<Reserved> {
         let core = self.journal.writer_core()?;
         let reserved = core.reserve()?;
         match core.refusal_since(refusals) {
@@ -371,10 +373,11 @@ impl Order {
         self.first_waiting.store(first, Ordering::Release);
     }
 
-    /// Takes the order, with a pending version that is what the order says.
-    fn lock_pending(&self) -> Result<MutexGuard<'_, Pending>> {
+    /// Takes the order, with a pending version that is what the order says and has all that was offered.
+    pub(super) fn lock_pending(&self) -> Result<MutexGuard<'_, Pending>> {
         let mut pending = self.pending.lock();
         self.refresh(&mut pending)?;
+        self.enter_offered(&mut pending);
         Ok(pending)
     }
 
@@ -420,9 +423,12 @@ impl Order {
     }
 
     /// What follows a commit: readers get to see it, and now and then there is a snapshot.
-    pub(crate) fn keep_up(&self) -> Result<()> {
-        if self.lags() {
-            self.publish()?;
+    pub(crate) fn keep_up(&self) {
+        if self.lags()
+            && let Err(error) = self.publish()
+        {
+            // The commit is durable and is answered as such; readers see it later.
+            self.journal.note_trouble(error);
         }
         self.ring();
         let me = self.me.clone();
@@ -434,16 +440,16 @@ impl Order {
             }
             None => Ok(journal.position()),
         });
-        Ok(())
     }
 
-    /// Puts the overlay of the pending version aside; returns its number and the version as it is now.
-    pub(super) fn seal(&self) -> Result<(u64, Version)> {
+    /// Puts the overlay of the pending version aside; returns its number, the version as it is now, and how often
+    /// numbers had been taken back by then.
+    pub(super) fn seal(&self) -> Result<(u64, Version, u64)> {
         let mut pending = self.lock_pending()?;
         pending.sealed += 1;
         let number = pending.sealed;
         pending.version.seal(number);
-        Ok((number, pending.version.clone()))
+        Ok((number, pending.version.clone(), pending.refusals))
     }
 
     /// Puts the runs of a snapshot below all versions, in place of what was sealed under `number` and before.
@@ -540,15 +546,18 @@ impl Order {
 
 impl Drop for Order {
     fn drop(&mut self) {
-        // Whoever wants to know how it went calls close.
-        let _unheard = self.close();
+        if !self.journal.is_own_thread() {
+            self.log_offered();
+        }
+        registry::abandon(self.place.get(), self.id, &self.journal);
+        self.end_feeds();
     }
 }
 
 /// What a draft says, as records.
 pub(crate) struct Encoded {
-    /// The pin that stands before the changes, if one was asked for.
-    pin: Option<Vec<u8>>,
+    /// The journal's own record that stands before the changes, if there is one.
+    own: Option<(RecordKind, Vec<u8>)>,
     changes: Vec<Vec<u8>>,
     meta: Option<Vec<u8>>,
     /// It makes the state smaller.
@@ -559,17 +568,18 @@ impl Encoded {
     pub(crate) fn of(draft: &Draft, manner: &Manner) -> Result<Encoded> {
         let changes = draft.ops().iter().map(|op| op.encode()).collect();
         let meta = manner.meta.as_ref().map(|meta| meta.encode()).transpose()?;
-        Ok(Encoded { pin: draft.pin()?, changes, meta, is_relief: draft.is_relief() })
+        Ok(Encoded { own: draft.own().cloned(), changes, meta, is_relief: draft.is_relief() })
     }
 
     /// The records; the first one says what was said about the commit.
     pub(crate) fn records(&self) -> Vec<NewRecord<'_>> {
-        let pin = self.pin.iter().map(|pin| NewRecord { kind: RecordKind::Pin, ..NewRecord::event(pin, 0) });
+        let own =
+            self.own.iter().map(|(kind, payload)| NewRecord { kind: *kind, ..NewRecord::event(payload, 0) });
         let is_relief = self.is_relief;
         let change = |payload| NewRecord { is_relief, ..NewRecord::event(payload, OP_VERSION) };
         let changes = self.changes.iter().map(|payload| change(payload));
         let mut meta = self.meta.as_deref();
-        pin.chain(changes).map(|record| NewRecord { meta: meta.take(), ..record }).collect()
+        own.chain(changes).map(|record| NewRecord { meta: meta.take(), ..record }).collect()
     }
 }
 

@@ -1,6 +1,6 @@
-//! Whether everything is saved, as a stream: clean, dirty, saving, saved, failed.
+//! Whether everything is saved, as a stream: clean, dirty, saving, saved, failed; and when a limit is half used up.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::position::Position;
 use crate::store::Store;
+use crate::store::bounds::Filled;
 use crate::store::feed::{Ear, Found, Pipe, WAIT};
 
 /// The most that waits for one listener; the newest stay.
@@ -31,6 +32,16 @@ pub enum Saving {
         /// Its time.
         time: Timestamp,
     },
+    /// A limit is half used up: the time to tell somebody. Said once each time that it comes to be so, and at the beginning if
+    /// it is. [`Store::usage`] has it all, and whether it still is so.
+    HalfFull {
+        /// The collection whose limit it is; `None` for that of the store.
+        collection: Option<String>,
+        /// Bytes of all keys and values as text.
+        current: u64,
+        /// The limit.
+        max: u64,
+    },
     /// A write or sync failed: nothing is accepted until the store is reopened (J5). The last thing said.
     Failed(Error),
 }
@@ -40,6 +51,8 @@ pub enum Saving {
 pub(crate) struct Changes {
     due: VecDeque<Saving>,
     waiting: usize,
+    /// The limits that are half used up, and were said to be.
+    high: BTreeSet<Option<String>>,
 }
 
 impl Changes {
@@ -70,14 +83,31 @@ impl Changes {
         }
     }
 
+    /// Says which limits have come to be half used up; `high` are all that are.
+    pub(crate) fn filled(&mut self, high: &[Filled]) {
+        self.high.retain(|known| high.iter().any(|filled| filled.collection == *known));
+        for Filled { collection, current, max } in high {
+            if self.high.insert(collection.clone()) {
+                // Of one limit only the newest waits, so that there are never more than there are limits.
+                self.due.retain(
+                    |due| !matches!(due, Saving::HalfFull { collection: of, .. } if of == collection),
+                );
+                let collection = collection.clone();
+                self.push(Saving::HalfFull { collection, current: *current, max: *max });
+            }
+        }
+    }
+
     /// Adds what is new; of two numbers in a row the newer stays.
     fn push(&mut self, change: Saving) {
         if let (Some(Saving::Dirty(last)), Saving::Dirty(new)) = (self.due.back_mut(), &change) {
             *last = *new;
             return;
         }
-        if self.due.len() == CHANGES_MAX {
-            self.due.pop_front();
+        if self.due.len() >= CHANGES_MAX {
+            // What is said only once stays.
+            let oldest = self.due.iter().position(|due| !matches!(due, Saving::HalfFull { .. }));
+            oldest.map(|oldest| self.due.remove(oldest));
         }
         self.due.push_back(change);
     }
@@ -86,7 +116,7 @@ impl Changes {
 /// A stream of [`Saving`], from [`Store::status_changes`]. As an iterator it blocks, and ends when the store is closed,
 /// when its last handle is gone, or after [`Saving::Failed`].
 ///
-/// Whoever is slow misses older ones and never the newest; memory is bounded, and no commit waits.
+/// Whoever is slow misses older ones and never the newest, nor a [`Saving::HalfFull`]; memory is bounded, and no commit waits.
 #[derive(Debug)]
 pub struct StatusChanges {
     ear: Ear<Changes>,
@@ -149,8 +179,8 @@ impl Iterator for StatusChanges {
 }
 
 impl Store {
-    /// Tells from now on when commits are accepted and when they are on the disk, as a program shows beside a document.
-    /// The first item is how it is now. Does not keep the store open.
+    /// Tells from now on when commits are accepted and when they are on the disk, as a program shows beside a document, and
+    /// when a limit comes to be half used up. The first item is how it is now. Does not keep the store open.
     ///
     /// # Examples
     ///
@@ -178,6 +208,7 @@ impl Store {
             0 => changes.push(Saving::Clean),
             waiting => changes.accepted(waiting),
         }
+        changes.filled(&self.order.view_unlagged().filled());
         let pipe = Arc::new(Pipe::new(changes));
         if self.order.journal.writer_core().is_err() {
             queue.feeds.end(None);

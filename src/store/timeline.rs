@@ -1,5 +1,6 @@
 //! The moments that there are to go back to, newest first, in pages: who did what when, and where.
 
+use std::collections::BTreeSet;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
@@ -13,9 +14,10 @@ use crate::state::{Meta, When};
 use crate::store::diff::Scope;
 use crate::store::op::Op;
 use crate::store::path::{IntoPath, Path};
-use crate::store::replay::Stamps;
+use crate::store::replay::{self, Stamps};
 use crate::store::transaction::Tx;
 use crate::store::value::{Object, Value};
+use crate::store::version::Effect;
 use crate::store::{Store, key};
 
 /// What notes say about a commit: a label; that it is a rollback; that it belongs to an undo scope.
@@ -113,7 +115,8 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Only commits that changed something at or below `prefix`, or something that it is in.
+    /// Only commits that changed something at or below `prefix`. One that set or removed something that the prefix is in is
+    /// one of them if what stands at the prefix was another one afterwards; to know that the log is folded.
     ///
     /// # Errors
     ///
@@ -129,7 +132,8 @@ impl Timeline {
     }
 
     /// The newest `size` points, at most 100, or those that follow the page that gave `cursor`. What is committed
-    /// meanwhile moves nothing. Takes time in proportion to the records from the start of the page to its end.
+    /// meanwhile moves nothing. Takes time in proportion to the records from the start of the page to its end, and with a
+    /// prefix inside documents to those since the snapshot before it, too.
     ///
     /// # Errors
     ///
@@ -171,8 +175,62 @@ impl Timeline {
 
     /// The points of whole transactions in `(after, through]`, oldest first. Both ends are ends of transactions.
     fn read(&self, after: Lsn, through: Lsn) -> Result<Vec<RestorePoint>> {
-        let (mut found, mut stamps, mut open) = (Vec::new(), Stamps::default(), None);
-        self.journal.each_frame(after, through, &mut |header, body| {
+        let mut points =
+            Points { scope: &self.scope, real: None, doubtful: false, open: None, found: Vec::new() };
+        points.read(&self.journal, after, through)?;
+        if points.doubtful {
+            points.real = Some(self.really_changed(after, through)?);
+            points.read(&self.journal, after, through)?;
+        }
+        Ok(points.found)
+    }
+
+    /// The records in `(after, through]` that changed what stands at a path of the scope by changing what that is in.
+    fn really_changed(&self, after: Lsn, through: Lsn) -> Result<BTreeSet<Lsn>> {
+        let mut version = replay::fold_to(&self.journal, after)?;
+        let mut real = BTreeSet::new();
+        replay::visit(&self.journal, &mut version, through, &mut |_, stamp, effects| {
+            if effects.iter().any(|effect| changes_below(effect, &self.scope)) {
+                real.insert(stamp.position.lsn);
+            }
+            Ok(())
+        })?;
+        Ok(real)
+    }
+}
+
+/// Whether an effect changed anything that lies in the scope.
+fn changes_below(effect: &Effect, scope: &Scope) -> bool {
+    if scope.covers(&effect.path) {
+        return true;
+    }
+    let at =
+        |value: &Option<Value>, inner: &[String]| value.as_ref().and_then(|value| value.at(inner)).cloned();
+    // What a series holds are entries, which have no paths of their own.
+    !effect.in_series()
+        && scope.below(&effect.path).any(|path| {
+            let inner = &path.segments()[effect.path.segments().len()..];
+            at(&effect.old, inner) != at(&effect.new, inner)
+        })
+}
+
+/// Gathers points from the log.
+struct Points<'a> {
+    scope: &'a Scope,
+    /// The records that change something of which the scope is a part, and really change what is in the scope; `None` if
+    /// that was not found out yet.
+    real: Option<BTreeSet<Lsn>>,
+    /// There was a record of which that has to be known.
+    doubtful: bool,
+    open: Option<RestorePoint>,
+    found: Vec<RestorePoint>,
+}
+
+impl Points<'_> {
+    fn read(&mut self, journal: &Journal, after: Lsn, through: Lsn) -> Result<()> {
+        (self.open, self.found) = (None, Vec::new());
+        let mut stamps = Stamps::default();
+        journal.each_frame(after, through, &mut |header, body| {
             let mut lsn = header.first_lsn;
             for view in Records::new(body) {
                 let view = view?;
@@ -181,25 +239,25 @@ impl Timeline {
                     // Each record counts: a pin may be the first, which says what is said about all of them.
                     let stamp = stamps.next(position, &view)?;
                     if view.kind == RecordKind::Event {
-                        let point = open.get_or_insert_with(|| RestorePoint::at(position, view.time));
+                        let op =
+                            Op::decode(view.type_version, view.payload).map_err(|error| error.at_lsn(lsn))?;
+                        let mut point =
+                            self.open.take().unwrap_or_else(|| RestorePoint::at(position, view.time));
                         (point.position, point.meta) = (position, stamp.meta);
-                        self.tell(
-                            point,
-                            Op::decode(view.type_version, view.payload).map_err(|error| error.at_lsn(lsn))?,
-                        );
+                        self.tell(&mut point, lsn, op);
+                        self.open = Some(point);
                     }
                     if view.end {
-                        found.extend(open.take().filter(|point| point.changes > 0));
+                        self.found.extend(self.open.take().filter(|point| point.changes > 0));
                     }
                 }
                 lsn = lsn.next();
             }
             Ok(())
-        })?;
-        Ok(found)
+        })
     }
 
-    fn tell(&self, point: &mut RestorePoint, op: Op) {
+    fn tell(&mut self, point: &mut RestorePoint, lsn: Lsn, op: Op) {
         match op {
             Op::Note { what, value } => point.note(&what, &value),
             Op::Set { path, .. }
@@ -208,11 +266,23 @@ impl Timeline {
             | Op::Push { path, .. }
             | Op::Cut { path, .. }
             | Op::Entry { path, .. } => {
-                if key::is_users(path.collection()) && (self.scope.is_empty() || self.scope.meets(&path)) {
+                if key::is_users(path.collection()) && self.counts(&path, lsn) {
                     point.changed(path);
                 }
             }
         }
+    }
+
+    /// Whether a change at `path` is one in the scope.
+    fn counts(&mut self, path: &Path, lsn: Lsn) -> bool {
+        if self.scope.is_empty() || self.scope.covers(path) {
+            return true;
+        }
+        if self.scope.below(path).next().is_none() {
+            return false;
+        }
+        self.doubtful |= self.real.is_none();
+        self.real.as_ref().is_none_or(|real| real.contains(&lsn))
     }
 }
 

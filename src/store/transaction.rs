@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
+use crate::journal::RecordKind;
 use crate::journal::transaction::pin_payload;
 use crate::position::{Lsn, Position};
 use crate::state::Meta;
@@ -28,22 +29,27 @@ pub(crate) struct Draft {
     /// The place of the first record.
     start: Position,
     time: Timestamp,
-    /// The name under which `base` is to be kept.
-    pin: Option<String>,
+    /// The journal's own record that stands before the changes: a pin that comes or goes.
+    own: Option<(RecordKind, Vec<u8>)>,
     meta: Option<Arc<Meta>>,
     ops: Vec<Op>,
     effects: Vec<(Position, Effect)>,
     /// What series are to be cut to, beside what is declared.
     kept: Vec<(Path, Keep)>,
+    /// What makes the last change of all.
+    last: Option<Last>,
     /// From which state values come back, so that bytes out of line come back with them.
     source: Option<Arc<Version>>,
 }
+
+/// Makes the last change of a transaction, given how many records there are with it.
+type Last = Box<dyn FnOnce(usize) -> Op>;
 
 impl Draft {
     pub(crate) fn new(base: &Version, start: Position, time: Timestamp, meta: Option<Arc<Meta>>) -> Draft {
         let (version, base) = (base.clone(), base.clone());
         let (ops, effects, kept) = (Vec::new(), Vec::new(), Vec::new());
-        Draft { base, version, start, time, pin: None, meta, ops, effects, kept, source: None }
+        Draft { base, version, start, time, own: None, meta, ops, effects, kept, last: None, source: None }
     }
 
     /// What the changes lead to so far, for what is only remembered and changes nothing.
@@ -90,7 +96,7 @@ impl Draft {
 
     /// How many records there are so far.
     pub(crate) fn records(&self) -> usize {
-        self.ops.len() + usize::from(self.pin.is_some())
+        self.ops.len() + usize::from(self.own.is_some())
     }
 
     /// What the changes are decided on.
@@ -103,16 +109,35 @@ impl Draft {
         &self.version
     }
 
-    /// Puts a pin before the changes, of which there are none yet.
+    /// Puts a pin of what the changes are decided on before them; there are none yet.
     pub(crate) fn pin_base(&mut self, name: &str) -> Result<()> {
-        self.pin = Some(name.to_owned());
-        self.pin().map(drop)
+        let payload = pin_payload(name, self.base.position, self.base.time, "")?;
+        self.put_own(RecordKind::Pin, payload);
+        Ok(())
     }
 
-    /// The content of the pin's record, if there is to be one.
-    pub(crate) fn pin(&self) -> Result<Option<Vec<u8>>> {
-        let pin = self.pin.as_ref().map(|name| pin_payload(name, self.base.position, self.base.time, ""));
-        pin.transpose()
+    /// Puts a record of the journal's own before the changes, of which there are none yet.
+    pub(crate) fn put_own(&mut self, kind: RecordKind, payload: Vec<u8>) {
+        self.own = Some((kind, payload));
+        self.version.pass(self.start, self.time);
+    }
+
+    /// The journal's own record that stands before the changes, if there is one.
+    pub(crate) fn own(&self) -> Option<&(RecordKind, Vec<u8>)> {
+        self.own.as_ref()
+    }
+
+    /// Has `last` make the last change from how many records there will be with it, after the bounds.
+    pub(crate) fn finish_with(&mut self, last: impl FnOnce(usize) -> Op + 'static) {
+        self.last = Some(Box::new(last));
+    }
+
+    /// Makes the last change, if there is to be one.
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        match self.last.take() {
+            Some(last) => self.apply(last(self.records() + 1)).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// What it did so far.
@@ -140,15 +165,6 @@ impl Draft {
         self.effects.extend(effects.into_iter().map(|effect| (stamp.position, effect)));
         self.ops.push(op);
         Ok(true)
-    }
-
-    /// The same changes on another version and at another place.
-    pub(crate) fn moved(self, base: &Version, start: Position, time: Timestamp) -> Result<Draft> {
-        let mut moved = Draft { pin: self.pin, ..Draft::new(base, start, time, self.meta) };
-        for op in self.ops {
-            moved.apply(op)?;
-        }
-        Ok(moved)
     }
 
     pub(crate) fn into_committed(self) -> Committed {
@@ -187,7 +203,7 @@ impl<'a> Tx<'a> {
 
     /// The changes so far, each with the number of its record.
     pub(crate) fn numbered_ops(&self) -> impl Iterator<Item = (Lsn, &Op)> {
-        let first = self.draft.start.lsn.plus(u64::from(self.draft.pin.is_some()));
+        let first = self.draft.start.lsn.plus(u64::from(self.draft.own.is_some()));
         self.draft.ops.iter().enumerate().map(move |(place, op)| (first.plus(place as u64), op))
     }
 

@@ -5,20 +5,27 @@
 //!
 //! # Format
 //!
-//! The note of a group is `["note", "undo", {"scope": name, "label": text}]`, its last record. An undo also has
-//! `"undo": lsn`, a redo `"redo": lsn`: the number of the note of the group that it takes back or does again.
+//! The note of a group is `["note", "undo", {"scope": name, "label": text}]`, its last record but for what the bounds of
+//! collections remove. An undo also has `"undo": lsn`, a redo `"redo": lsn`: the number of the note of the group that it
+//! takes back or does again; and `"skip": lsn` lets that group go from its stack.
+//!
+//! In the collection `$everlog` the document `undo:NAME` is the number of a record from which on the log has all groups that
+//! the scope can still undo. It moves on when there are about twice as many as it can.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+mod stacks;
+
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::{Durability, Journal, Receipt, RecordKind};
+use crate::journal::{Durability, Receipt};
 use crate::position::Lsn;
-use crate::segment::record::Records;
 use crate::state::commit::Manner;
+use crate::store::collection::Declared;
+use crate::store::condition::own_path;
 use crate::store::diff::{Difference, PathChange, Scope};
 use crate::store::key::{self, Key};
 use crate::store::op::Op;
@@ -30,13 +37,13 @@ use crate::store::transaction::Tx;
 use crate::store::value::Value;
 use crate::store::version::Version;
 use crate::store::{Store, replay};
+use stacks::{DEPTH_MAX, Group, SKIP, Stacks, Way, each_event, stacks_in_log};
 
-/// How many groups can be undone unless another number is given, and the highest number.
+/// How many groups can be undone unless another number is given.
 const DEPTH: usize = 100;
-const DEPTH_MAX: usize = 10_000;
 const NAME_BYTES_MAX: usize = 128;
-/// How the record of a note of ours begins.
-const NOTE_START: &[u8] = br#"["note","undo","#;
+/// How the key begins under which the start of what counts is noted.
+const SINCE: &str = "undo:";
 
 /// All scopes of a store that were asked for, by name.
 #[derive(Default)]
@@ -51,69 +58,16 @@ struct Shared {
     stacks: Mutex<Option<Stacks>>,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Stacks {
-    /// The newest at the back.
-    undo: VecDeque<Group>,
-    redo: VecDeque<Group>,
+/// What a group came to: what was done in it, and what bounds removed for it and can come back.
+struct Came {
+    own: Arc<[Difference]>,
+    bounds: Vec<Difference>,
 }
 
-/// One committed group.
-#[derive(Clone, Debug)]
-struct Group {
-    first: Lsn,
-    /// The number of its note.
-    last: Lsn,
-    label: String,
-    /// What it changed, if that was not forgotten since.
-    differences: Option<Arc<[Difference]>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Undo,
-    Redo,
-}
-
-impl Way {
-    fn word(self) -> &'static str {
-        match self {
-            Way::Undo => "undo",
-            Way::Redo => "redo",
-        }
-    }
-}
-
-impl Stacks {
-    fn stack(&mut self, way: Way) -> &mut VecDeque<Group> {
-        match way {
-            Way::Undo => &mut self.undo,
-            Way::Redo => &mut self.redo,
-        }
-    }
-
-    fn push(&mut self, group: Group, depth: usize) {
-        self.redo.clear();
-        self.undo.push_back(group);
-        self.undo.drain(..self.undo.len().saturating_sub(depth));
-    }
-
-    /// A group was undone or done again: it goes to the other stack.
-    fn turned(&mut self, way: Way, last: Lsn) {
-        let stack = self.stack(way);
-        if stack.back().is_some_and(|group| group.last == last)
-            && let Some(group) = stack.pop_back()
-        {
-            self.stack(if way == Way::Undo { Way::Redo } else { Way::Undo }).push_back(group);
-        }
-    }
-
-    /// Lets groups go that neither memory nor the log has any more.
-    fn prune(&mut self, horizon: Lsn) {
-        let is_there = |group: &Group| group.differences.is_some() || group.first > horizon;
-        self.undo.retain(is_there);
-        self.redo.retain(is_there);
-    }
+/// What has to change to turn a group, and what is to change, too, where nobody has touched it since.
+struct Turn {
+    changes: Vec<PathChange>,
+    bounds: Vec<PathChange>,
 }
 
 /// Undo and redo for one part of a program, such as an editor, over the paths it works on. It undoes only what was committed
@@ -143,7 +97,8 @@ impl UndoScope {
     }
 
     /// Commits a group: what `body` does is undone together, under `label`. What was undone before can then not be done
-    /// again. Always durable on return, whatever the handle says. A body that changes nothing is no group.
+    /// again. Always durable on return, unless all it changes is declared [`relaxed`](crate::store::Collection::relaxed). A
+    /// body that changes nothing is no group.
     ///
     /// # Errors
     ///
@@ -162,33 +117,51 @@ impl UndoScope {
             let answer = body(tx)?;
             self.check_inside(tx)?;
             let differences = differences(tx.numbered_ops(), &before, tx.version())?;
-            if !differences.is_empty() {
-                let first = tx.numbered_ops().next().map(|(lsn, _)| lsn);
+            let first = tx.numbered_ops().next().map(|(lsn, _)| lsn);
+            if let Some(first) = first.filter(|_| !differences.is_empty()) {
+                let since = self.note_since(tx, first)?;
+                let last = tx.draft.next_position().lsn;
                 tx.apply(self.note(label, None))?;
-                done = Some((first, differences));
+                done = Some((first, last, since, differences));
             }
             Ok(answer)
         })?;
-        if let Some((first, differences)) = done {
-            // If somebody came between, new entries of series have other numbers than were seen here; the log has them.
-            let known = first == Some(receipt.first_lsn);
+        if let Some((first, last, since, differences)) = done {
+            let last = receipt.first_lsn.plus(last.get() - first.get());
+            // If somebody came between, new entries of series have other numbers than were seen here, and bounds may have
+            // removed something afterwards; the log has it all.
+            let known = first == receipt.first_lsn && last == receipt.position.lsn;
             let group = Group {
                 first: receipt.first_lsn,
-                last: receipt.position.lsn,
+                last,
+                end: receipt.position.lsn,
                 label: label.to_owned(),
                 differences: known.then(|| differences.into()),
             };
-            self.with_stacks(|stacks| stacks.push(group, self.depth));
+            self.with_stacks(|stacks| stacks.push(group, self.depth, since));
         }
         Ok((answer, receipt))
     }
 
+    /// Notes from where on the log has all groups that count, if that has moved far.
+    fn note_since(&self, tx: &mut Tx<'_>, first: Lsn) -> Result<bool> {
+        let path = own_path(SINCE, &self.name)?;
+        let is_noted = tx.version().value(&path)?.is_some();
+        let since = self.with_stacks(|stacks| stacks.since(first, self.depth, is_noted));
+        since.map_or(Ok(false), |since| tx.apply(Op::Set { path, value: Value::from(since.get()) }))
+    }
+
     /// Takes the newest group back: an ordinary commit that puts at each place what stood there before it.
+    ///
+    /// What the group displaced comes back, too: documents and entries of series below the prefixes that went in the same
+    /// commit because a collection or a series keeps only so many. Where something stands there again that stays. What
+    /// goes for its age is gone for good: nothing comes back where the collection declares an age. All of it is in the
+    /// history.
     ///
     /// # Errors
     ///
     /// `Absent` if there is nothing to undo; `Conflict` if others have changed a place of the group since: nothing is
-    /// overwritten and the group stays on the stack; `Input` if the group has places outside the prefixes of this handle;
+    /// overwritten and the group stays on the stack, until it can be undone again or [`UndoScope::skip_undo`] lets it go; `Input` if the group has places outside the prefixes of this handle;
     /// and as [`Store::set`].
     pub fn undo(&self) -> Result<Receipt> {
         self.turn(Way::Undo)
@@ -201,6 +174,36 @@ impl UndoScope {
     /// As [`UndoScope::undo`].
     pub fn redo(&self) -> Result<Receipt> {
         self.turn(Way::Redo)
+    }
+
+    /// Lets the newest group go without undoing it: what it changed stays, and the group before it is the next to be undone.
+    /// For a group that is in conflict with what others did. Written down, so that it holds after reopening.
+    ///
+    /// # Errors
+    ///
+    /// `Absent` if there is nothing to undo; and as [`Store::set`].
+    pub fn skip_undo(&self) -> Result<Receipt> {
+        self.skip(Way::Undo)
+    }
+
+    /// The same for the group that would be done again.
+    ///
+    /// # Errors
+    ///
+    /// As [`UndoScope::skip_undo`].
+    pub fn skip_redo(&self) -> Result<Receipt> {
+        self.skip(Way::Redo)
+    }
+
+    fn skip(&self, way: Way) -> Result<Receipt> {
+        self.order.outside()?;
+        let _turn = self.shared.turn.lock();
+        let group = self.newest(way)?;
+        let note = self.note(&group.label, Some((SKIP, group.last)));
+        let ((), receipt) =
+            self.order.commit(&self.manner, |tx: &mut Tx<'_>| -> Result<()> { tx.apply(note).map(drop) })?;
+        self.with_stacks(|stacks| stacks.skipped(group.last));
+        Ok(receipt)
     }
 
     /// Whether there is a group to undo. That others changed its places since shows only when it is tried.
@@ -256,9 +259,8 @@ impl UndoScope {
     #[cfg(feature = "cli")]
     fn foresee(&self, way: Way) -> Result<(String, Vec<PathChange>)> {
         let group = self.newest(way)?;
-        let changes = self.changes(&group, way)?;
-        let now = self.order.view();
-        changes.iter().try_for_each(|change| self.check_untouched(change, &now, &group, way))?;
+        let turn = self.changes(&group, way)?;
+        let changes = self.ready(turn, &self.order.view(), &group, way)?;
         Ok((group.label, changes))
     }
 
@@ -279,15 +281,13 @@ impl UndoScope {
         self.order.outside()?;
         let _turn = self.shared.turn.lock();
         let group = self.newest(way)?;
-        let changes = self.changes(&group, way)?;
+        let turn = self.changes(&group, way)?;
         let source = self.source(&group, way)?;
         let committed = self.order.commit(&self.manner, |tx: &mut Tx<'_>| -> Result<()> {
-            for change in &changes {
-                self.check_untouched(change, tx.version(), &group, way)?;
-            }
+            let changes = self.ready(turn, tx.version(), &group, way)?;
             source.into_iter().for_each(|source| tx.draft.restore_from(source));
             perform(tx, changes)?;
-            tx.apply(self.note(&group.label, Some((way, group.last)))).map(drop)
+            tx.apply(self.note(&group.label, Some((way.word(), group.last)))).map(drop)
         });
         let receipt = committed?.1;
         self.with_stacks(|stacks| stacks.turned(way, group.last));
@@ -301,28 +301,69 @@ impl UndoScope {
         }
         let lsn = match way {
             Way::Undo => group.first.before(),
-            Way::Redo => group.last,
+            Way::Redo => group.end,
         };
         self.order.fold_to(lsn).map(Arc::new).map(Some)
     }
 
     /// What has to change to undo a group or do it again.
-    fn changes(&self, group: &Group, way: Way) -> Result<Vec<PathChange>> {
-        let differences = match &group.differences {
-            Some(differences) => Arc::clone(differences),
-            None => differences_in_log(&self.order.journal, group)?.into(),
+    fn changes(&self, group: &Group, way: Way) -> Result<Turn> {
+        let came = match &group.differences {
+            Some(own) => Came { own: Arc::clone(own), bounds: Vec::new() },
+            None => self.came_in_log(group)?,
         };
-        let mut changes = Vec::new();
-        for difference in differences.iter() {
-            if !self.prefixes.meets(difference.path()) {
-                return Err(self.outside(difference.path()));
+        let changes = |difference: &Difference| match way {
+            Way::Undo => difference.reversed().changes(&self.prefixes),
+            Way::Redo => difference.changes(&self.prefixes),
+        };
+        let stray = came.own.iter().find(|difference| !self.prefixes.meets(difference.path()));
+        if let Some(difference) = stray {
+            return Err(self.outside(difference.path()));
+        }
+        let (own, bounds) = (came.own.iter().flat_map(changes), came.bounds.iter().flat_map(changes));
+        Ok(Turn { changes: own.collect(), bounds: bounds.collect() })
+    }
+
+    /// What is to be done on `now`: all of the group, or an error, and of what bounds did what nobody has touched.
+    fn ready(&self, turn: Turn, now: &Version, group: &Group, way: Way) -> Result<Vec<PathChange>> {
+        let Turn { mut changes, bounds } = turn;
+        changes.iter().try_for_each(|change| self.check_untouched(change, now, group, way))?;
+        for change in bounds {
+            if change.found_in(now)? == change.old {
+                changes.push(change);
             }
-            changes.append(&mut match way {
-                Way::Undo => difference.reversed().changes(&self.prefixes),
-                Way::Redo => difference.changes(&self.prefixes),
-            });
         }
         Ok(changes)
+    }
+
+    /// Whether what a bound removed comes back when that which displaced it goes.
+    fn is_displaced(&self, op: &Op, declared: &Declared) -> bool {
+        let (path, ages) = match op {
+            Op::Remove { path } => (path, declared.of(path.collection()).and_then(|one| one.max_age)),
+            Op::Cut { path, .. } => (path, declared.of(path.collection()).and_then(|one| one.series.max_age)),
+            _ => return false,
+        };
+        ages.is_none() && self.prefixes.covers(path)
+    }
+
+    /// What a group came to, from the log.
+    fn came_in_log(&self, group: &Group) -> Result<Came> {
+        let (journal, declared) = (&self.order.journal, Arc::clone(&self.order.view().declared));
+        let before = replay::fold_to(journal, group.first.before())?;
+        let mut after = before.clone();
+        replay::catch_up(journal, &mut after, group.end)?;
+        let (mut own, mut bounds) = (BTreeSet::new(), BTreeSet::new());
+        each_event(journal, group.first.before(), group.end, &mut |lsn, version, payload, _| {
+            let op = Op::decode(version, payload)?;
+            match lsn <= group.last {
+                true => touched(lsn, &op, &before, &mut own),
+                false if self.is_displaced(&op, &declared) => touched(lsn, &op, &before, &mut bounds),
+                false => Ok(()),
+            }
+        })?;
+        let under = |key: &Key| Difference::under(key, &before, &after).transpose();
+        let bounds = bounds.difference(&own).filter_map(under).collect::<Result<_>>()?;
+        Ok(Came { own: own.iter().filter_map(under).collect::<Result<_>>()?, bounds })
     }
 
     fn check_untouched(&self, change: &PathChange, now: &Version, group: &Group, way: Way) -> Result<()> {
@@ -348,11 +389,11 @@ impl UndoScope {
             .advise("change it in a transaction of the store, or widen the scope")
     }
 
-    fn note(&self, label: &str, turned: Option<(Way, Lsn)>) -> Op {
+    fn note(&self, label: &str, about: Option<(&str, Lsn)>) -> Op {
         let (scope, label) = (("scope", Value::from(self.name.as_str())), (LABEL, Value::from(label)));
-        let value = match turned {
+        let value = match about {
             None => object([scope, label]),
-            Some((way, lsn)) => object([scope, label, (way.word(), Value::from(lsn.get()))]),
+            Some((what, lsn)) => object([scope, label, (what, Value::from(lsn.get()))]),
         };
         Op::Note { what: UNDO.to_owned(), value }
     }
@@ -399,67 +440,10 @@ fn touched(lsn: Lsn, op: &Op, before: &Version, keys: &mut BTreeSet<Key>) -> Res
     Ok(())
 }
 
-/// The same, from the log.
-fn differences_in_log(journal: &Journal, group: &Group) -> Result<Vec<Difference>> {
-    let before = replay::fold_to(journal, group.first.before())?;
-    let mut after = before.clone();
-    replay::catch_up(journal, &mut after, group.last)?;
-    let mut ops = Vec::new();
-    each_event(journal, group.first.before(), group.last, &mut |lsn, version, payload, _| {
-        ops.push((lsn, Op::decode(version, payload)?));
-        Ok(())
-    })?;
-    differences(ops.iter().map(|(lsn, op)| (*lsn, op)), &before, &after)
-}
-
-type SeeEvent<'a> = dyn FnMut(Lsn, u16, &[u8], bool) -> Result<()> + 'a;
-
-/// Visits the events in `(after, through]`: number, version, payload, and whether it ends its transaction.
-fn each_event(journal: &Journal, after: Lsn, through: Lsn, see: &mut SeeEvent<'_>) -> Result<()> {
-    journal.each_frame(after, through, &mut |header, body| {
-        let mut lsn = header.first_lsn;
-        for view in Records::new(body) {
-            let view = view?;
-            if lsn > after && lsn <= through && view.kind == RecordKind::Event {
-                see(lsn, view.type_version, view.payload, view.end).map_err(|error| error.at_lsn(lsn))?;
-            }
-            lsn = lsn.next();
-        }
-        Ok(())
-    })
-}
-
-/// Makes the stacks of a scope from the notes in the log.
-fn stacks_in_log(journal: &Journal, name: &str) -> Result<Stacks> {
-    let (mut stacks, mut first) = (Stacks::default(), None);
-    let (horizon, end) = (journal.horizon().lsn, journal.durable_lsn());
-    each_event(journal, horizon, end, &mut |lsn, version, payload, ends| {
-        let start = *first.get_or_insert(lsn);
-        if payload.starts_with(NOTE_START)
-            && let Op::Note { value, .. } = Op::decode(version, payload)?
-            && value.get("scope").and_then(Value::as_str) == Some(name)
-        {
-            let turned = |way: Way| value.get(way.word()).and_then(Value::as_u64).map(Lsn::new);
-            match (turned(Way::Undo), turned(Way::Redo)) {
-                (Some(last), _) => stacks.turned(Way::Undo, last),
-                (None, Some(last)) => stacks.turned(Way::Redo, last),
-                (None, None) => {
-                    let label = value.get(LABEL).and_then(Value::as_str).unwrap_or_default().to_owned();
-                    stacks.push(Group { first: start, last: lsn, label, differences: None }, DEPTH_MAX);
-                }
-            }
-        }
-        if ends {
-            first = None;
-        }
-        Ok(())
-    })?;
-    Ok(stacks)
-}
-
 impl Store {
     /// Undo and redo for what is committed through the scope called `name`, over what lies below `prefixes`. The first
-    /// time in a session it reads the whole log that is kept, to find what it did before.
+    /// time in a session it reads the log since the oldest group that can still be undone, or about as many groups before
+    /// that again; of a scope that was never used, nothing.
     ///
     /// # Errors
     ///
@@ -498,7 +482,11 @@ impl Store {
             let _turn = shared.turn.lock();
             let mut stacks = shared.stacks.lock();
             if stacks.is_none() {
-                *stacks = Some(stacks_in_log(&self.order.journal, name)?);
+                // Whatever it did before this session is in this version.
+                let since = self.order.view().value(&own_path(SINCE, name)?)?;
+                let since = since.as_ref().and_then(Value::as_u64).map(Lsn::new);
+                let read = |since| stacks_in_log(&self.order.journal, name, since);
+                *stacks = Some(since.map_or_else(|| Ok(Stacks::default()), read)?);
             }
         }
         let manner = Manner { durability: Durability::Synced, ..self.manner.clone() };

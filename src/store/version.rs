@@ -229,7 +229,9 @@ impl Version {
 
     /// Puts the present overlay aside under `number`, which grows from one sealing to the next.
     pub(crate) fn seal(&mut self, number: u64) {
-        self.sealed.insert(0, (number, std::mem::take(&mut self.overlay)));
+        if !self.overlay.is_empty() {
+            self.sealed.insert(0, (number, std::mem::take(&mut self.overlay)));
+        }
     }
 
     /// Lets go the overlays sealed under `number` and before: `base` has all that is in them.

@@ -43,8 +43,11 @@ pub(crate) struct Undo {
     /// Do again what was taken back last
     #[arg(long)]
     redo: bool,
+    /// Let it go without taking it back, or doing it again: for one in conflict with what others did
+    #[arg(long, conflicts_with = "dry_run")]
+    skip: bool,
     /// List what can be taken back and done again
-    #[arg(long, conflicts_with_all = ["redo", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["redo", "skip", "dry_run"])]
     list: bool,
     /// Only say what would change; change nothing
     #[arg(long)]
@@ -139,7 +142,12 @@ pub(crate) fn undo(args: &Undo, form: Form) -> Outcome {
     }
     let receipt = writing(&args.dir, Missing::Refuse, &args.said, |store| {
         let scope = scope_of(store, &args.scope, &args.dir)?;
-        Ok(if args.redo { scope.redo()? } else { scope.undo()? })
+        Ok(match (args.skip, args.redo) {
+            (false, false) => scope.undo()?,
+            (false, true) => scope.redo()?,
+            (true, false) => scope.skip_undo()?,
+            (true, true) => scope.skip_redo()?,
+        })
     })?;
     committed(&mut output, &receipt, true)?;
     Ok(Verdict::Well)
