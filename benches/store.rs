@@ -11,19 +11,8 @@ use everlog::{Durability, Store, path};
 
 mod paired;
 
+use paired::large::large;
 use paired::scratch;
-
-/// A document of about 418 KB with 2,500 members, as editors keep them.
-fn large() -> serde_json::Value {
-    let member = |n: usize| {
-        let text = format!("{n:0>100}");
-        (
-            format!("entry{n:04}"),
-            serde_json::json!({ "title": text, "done": false, "tags": ["a", "b"], "n": n }),
-        )
-    };
-    serde_json::Value::Object((0..2500).map(member).collect())
-}
 
 fn commits(criterion: &mut Criterion) {
     let directory = scratch();

@@ -96,3 +96,21 @@ keep("value", "document", b"\1" + bytes(20) + b"\xff\xff" + b'{"a":1}')
 keep("value", "gone", b"\0")
 
 keep("store", "all", bytes([7, 0, 8, 1, 1, 5, 2, 10, 16, 0, 9, 13, 3, 2, 1, 11, 5, 12, 15, 0, 33, 4, 4, 14]))
+
+# The first byte: format (auto, json, conf, lowdb, tauri, lines), 64 to salvage, 128 to split.
+for name, control, text in [
+    ("object", 0, b'{"theme": "dark", "sizes": [1, 2.50, -0, 1e3, 18446744073709551615], "a.b": {"c": null}}'),
+    ("odd", 1, b'\xef\xbb\xbf{"": "\\ud800x\\ud83d\\ude00", "a": 1, "a": {"b": 1, "b": 2}, "n": 1e999, "t": "\xff"}'),
+    ("conf", 0, b'{"a": true, "__internal__": {"migrations": {"version": "1.2.0"}}}'),
+    ("lowdb", 131, b'{"posts": [{"id": 1, "title": "x"}, {"id": "b"}, {"id": 1}], "users": []}'),
+    ("list", 129, b'[{"id": "a"}, {"id": 2}, {"title": "none"}]'),
+    ("mirror", 1, b'{"a": 1, "$everlog": {"collection": "c", "position": "1:1", "sum": "' + b"0" * 32 + b'"}}'),
+    ("cut", 64, b'{"a": 1, "b": [1, 2, '),
+    ("cut list", 195, b'{"posts": [{"id": 1}, {"id": 2}, {"id'),
+    ("lines", 5, b'{"collection": "n", "key": "a", "value": 1, "revision": "1:1", "time": "2026-11-20T18:00:00Z"}\n'
+     b'{"collection": "n", "series": "s", "value": [2], "revision": "1:2", "time": "2026-11-20T18:00:00.5Z"}\n'),
+    ("bad lines", 133, b'{"id": 1}\nnot JSON\n{"id": 2}\n[]\n{"id"'),
+    ("bytes", 1, b'{"a": {"$bytes": "AAEC"}, "b": {"$bytes": "#1-5 70000"}}'),
+    ("deep", 1, b'{"a": ' + b"[" * 60 + b"]" * 60 + b"}"),
+]:
+    keep("import", name, bytes([control]) + text)

@@ -6,12 +6,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, Stdio};
 
 mod command_kit;
 
-use command_kit::{append, code, err, everlog, json, lines, out, run_at};
+use command_kit::{append, code, err, json, lines, out, run_at, start_append};
 
 #[test]
 fn append_prints_each_number_in_order_and_says_created() {
@@ -62,18 +60,6 @@ fn append_prints_a_number_while_its_input_is_still_open() {
         drop(stdin);
         assert!(child.wait().unwrap().success());
     }
-}
-
-fn start_append(directory: &Path, rest: &[&str]) -> Child {
-    everlog()
-        .arg("append")
-        .arg(directory)
-        .args(rest)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("starts")
 }
 
 #[test]

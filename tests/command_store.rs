@@ -271,9 +271,10 @@ fn a_held_store_is_read_and_watched_but_not_written() {
     store.set("notes.a", "one").unwrap();
     let mut watch = everlog();
     watch.arg("watch").arg(&directory).args(["notes", "--limit", "3", "--for", "30s", "--json"]);
-    let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
+    let mut watch = watch.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    let began = BufReader::new(watch.stderr.take().unwrap()).lines().next();
+    assert!(began.expect("a line").unwrap().starts_with("watching "));
     for value in ["two", "three", "four"] {
         store.set("other.x", value).unwrap();
         store.set("notes.a", value).unwrap();
@@ -406,6 +407,60 @@ fn the_verbs_of_journals_know_stores() {
     let salvaged = directory.with_file_name("salvaged");
     well(&run_at(&directory, "salvage", &[salvaged.to_str().unwrap()]));
     assert_eq!(well(&run_at(&salvaged, "state", &[])), state);
+}
+
+#[test]
+fn migrate_shows_the_version_of_the_data_and_changes_nothing() {
+    use everlog::store::{Migration, Migrations};
+    let (_home, directory) = store();
+    assert_eq!(told(&directory, "migrate", &[]), [json!({"data_version": null})]);
+    let text = well(&run_at(&directory, "migrate", &[]));
+    assert!(text.contains("no migrations"), "{text}");
+    let migrations =
+        Migrations::new().add(Migration::renaming(2, 3, "looks").rename("settings.theme", "settings.look"));
+    Store::options().migrations(migrations).open(&directory).unwrap().close().unwrap();
+    let before = tree(&directory);
+    assert_eq!(told(&directory, "migrate", &[]), [json!({"data_version": "2.3"})]);
+    assert_eq!(well(&run_at(&directory, "migrate", &[])), "2.3\n");
+    assert_eq!(tree(&directory), before);
+    assert_eq!(value(&directory, &["settings.look"]), "dark");
+    let missing = directory.with_file_name("missing");
+    assert_eq!(code(&run_at(&missing, "migrate", &[])), 3);
+    assert!(!missing.exists());
+}
+
+#[test]
+fn what_is_the_stores_own_is_neither_shown_nor_changed() {
+    let (home, directory) = store();
+    let file = home.path().join("config.json");
+    std::fs::write(&file, r#"{"theme": "dark"}"#).unwrap();
+    well(&run_at(&directory, "import", &[file.to_str().unwrap()]));
+    let before = tree(&directory);
+    for own in ["$everlog", "$everlog.x", "/$bytes/1-1", "$mine.a"] {
+        for (verb, rest) in [
+            ("get", &[own][..]),
+            ("get", &[own, "--raw"]),
+            ("keys", &[own]),
+            ("history", &[own]),
+            ("export", &[own]),
+            ("watch", &[own, "--for", "0s"]),
+            ("timeline", &["--prefix", own]),
+            ("diff", &["1", own]),
+            ("rollback", &["1", "--only", own]),
+            ("set", &[own, "1"]),
+            ("set", &[own, "1", "--dry-run"]),
+            ("remove", &[own]),
+            ("remove", &[own, "--dry-run"]),
+        ] {
+            let refused = run_at(&directory, verb, rest);
+            assert_eq!(code(&refused), 2, "{verb} {rest:?}: {}{}", out(&refused), err(&refused));
+            assert!(err(&refused).contains("the store's own"), "{verb} {rest:?}: {}", err(&refused));
+        }
+    }
+    assert_eq!(out(&run_at(&directory, "state", &[])).matches('$').count(), 0);
+    let events = |tree: &[(PathBuf, Vec<u8>)]| tree.iter().filter(|(path, _)| path.ends_with("seg")).count();
+    assert_eq!(events(&tree(&directory)), events(&before));
+    assert_eq!(told(&directory, "log", &[]).len(), 6, "nothing was committed");
 }
 
 #[test]

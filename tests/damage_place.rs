@@ -3,19 +3,20 @@
 #![cfg(feature = "sim")]
 
 mod crash_kit;
+mod frame_kit;
 
 use std::sync::Arc;
 
 use crash_kit::{open, options};
-use everlog::fuzzing::{self, Frame, Record};
-use everlog::journal::{Damaged, RecordKind};
+use everlog::fuzzing::{self, Frame};
+use everlog::journal::Damaged;
 use everlog::medium::Sim;
 use everlog::medium::sim::Crash;
 use everlog::{Error, ErrorKind};
+use frame_kit::{FRAMES, frame_of, record};
 
 const FIRST: &str = "0000000001.seg";
 const SECOND: &str = "0000000002.seg";
-const FRAMES: u64 = 8192;
 
 fn u32_at(bytes: &[u8], at: u64) -> u32 {
     u32::from_le_bytes(*bytes[at as usize..].first_chunk().expect("there"))
@@ -27,28 +28,7 @@ fn u64_at(bytes: &[u8], at: u64) -> u64 {
 
 /// A data frame of one record, behind the frame or birth header whose checksum is `previous`.
 fn frame(epoch: u32, first_lsn: u64, previous: u32, offset: u64) -> Frame {
-    let record = Record {
-        kind: RecordKind::Event,
-        end: true,
-        type_version: 0,
-        time: 7,
-        key_id: None,
-        meta: None,
-        payload: b"forged".to_vec(),
-    };
-    Frame {
-        kind: 1,
-        continues: false,
-        chain: None,
-        aligned: false,
-        record_count: 1,
-        epoch,
-        previous,
-        first_lsn,
-        mark: 0,
-        offset,
-        body: fuzzing::write_records(&[record]),
-    }
+    Frame { epoch, first_lsn, offset, ..frame_of(&record(b"forged"), previous) }
 }
 
 /// Puts a frame where it says that it stands. Returns its header's checksum and where it ends.

@@ -3,8 +3,9 @@
 #![cfg(feature = "sim")]
 #![allow(clippy::expect_used, clippy::panic, reason = "what helps a test is a test")]
 
+mod frame_kit;
+
 use everlog::fuzzing::{self, Birth, Frame, Record};
-use everlog::journal::RecordKind;
 
 const PAGE: &str = include_str!("../docs/format.md");
 const SALT: u64 = 0x0123_4567_89ab_cdef;
@@ -29,32 +30,13 @@ fn birth() -> Birth {
 }
 
 fn record() -> Record {
-    Record {
-        kind: RecordKind::Event,
-        end: true,
-        type_version: 1,
-        time: "2025-11-19T18:00:00Z".parse::<everlog::Timestamp>().expect("a time").micros(),
-        key_id: None,
-        meta: None,
-        payload: b"hello".to_vec(),
-    }
+    let time = "2025-11-19T18:00:00Z".parse::<everlog::Timestamp>().expect("a time").micros();
+    Record { type_version: 1, time, ..frame_kit::record(b"hello") }
 }
 
 fn frame() -> Frame {
     let block = fuzzing::write_birth(&birth());
-    Frame {
-        kind: 1,
-        continues: false,
-        chain: None,
-        aligned: false,
-        record_count: 1,
-        epoch: 1,
-        previous: u32::from_le_bytes(*block.last_chunk().expect("a checksum")),
-        first_lsn: 1,
-        mark: 0,
-        offset: 8192,
-        body: fuzzing::write_records(&[record()]),
-    }
+    frame_kit::frame_of(&record(), u32::from_le_bytes(*block.last_chunk().expect("a checksum")))
 }
 
 #[test]

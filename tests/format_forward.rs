@@ -4,10 +4,12 @@
 #![cfg(feature = "sim")]
 #![allow(clippy::expect_used, clippy::panic, reason = "what helps a test is a test")]
 
+mod frame_kit;
+
 use std::sync::Arc;
 
 use everlog::fuzzing::{self, Birth, Frame, Record, Root};
-use everlog::journal::{Background, Options, RecordKind};
+use everlog::journal::{Background, Options};
 use everlog::medium::{Medium, Sim};
 use everlog::{ErrorKind, Journal, Result};
 
@@ -19,24 +21,11 @@ const SEGMENT: &str = "0000000001.seg";
 type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
 
 fn frame(previous: u32) -> Frame {
-    Frame {
-        kind: 1,
-        continues: false,
-        chain: None,
-        aligned: false,
-        record_count: 1,
-        epoch: 1,
-        previous,
-        first_lsn: 1,
-        mark: 0,
-        offset: 8192,
-        body: fuzzing::write_records(&[record(None)]),
-    }
+    frame_kit::frame_of(&record(None), previous)
 }
 
 fn record(key_id: Option<u32>) -> Record {
-    let payload = b"hello".to_vec();
-    Record { kind: RecordKind::Event, end: true, type_version: 0, time: 7, key_id, meta: None, payload }
+    Record { key_id, ..frame_kit::record(b"hello") }
 }
 
 /// A journal of one record, after a crash: changed in birth header, frame, the frame's bytes, and root file.

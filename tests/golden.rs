@@ -6,6 +6,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "what helps a test is a test")]
 #![allow(clippy::disallowed_methods, reason = "fixtures are files of the repository, not of a journal")]
 
+mod frame_kit;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,15 +39,7 @@ fn hold(name: &str, bytes: &[u8]) {
 }
 
 fn event() -> Record {
-    Record {
-        kind: RecordKind::Event,
-        end: true,
-        type_version: 3,
-        time: TIME,
-        key_id: None,
-        meta: None,
-        payload: b"payload".to_vec(),
-    }
+    Record { type_version: 3, time: TIME, ..frame_kit::record(b"payload") }
 }
 
 fn own(kind: RecordKind, payload: everlog::Result<Vec<u8>>) -> Record {
@@ -74,19 +68,7 @@ fn records_of_each_kind_with_each_option() {
 }
 
 fn data() -> Frame {
-    Frame {
-        kind: 1,
-        continues: false,
-        chain: None,
-        aligned: false,
-        record_count: 1,
-        epoch: 2,
-        previous: 0x5eed,
-        first_lsn: 42,
-        mark: 41,
-        offset: 8192,
-        body: fuzzing::write_records(&[event()]),
-    }
+    Frame { epoch: 2, first_lsn: 42, mark: 41, ..frame_kit::frame_of(&event(), 0x5eed) }
 }
 
 #[test]

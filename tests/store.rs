@@ -1,23 +1,18 @@
 //! The store as an application uses it: what was set is there, also after reopening and at every earlier moment.
 
 #![cfg(feature = "store")]
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::disallowed_methods, reason = "this is a test")]
+
+mod store_kit;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use everlog::store::Value;
 use everlog::{ErrorKind, Store, When, path};
 use serde::{Deserialize, Serialize};
-
-fn scratch() -> (tempfile::TempDir, Store) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(directory.path().join("store")).expect("opens");
-    (directory, store)
-}
-
-fn reopen(directory: &tempfile::TempDir, store: Store) -> Store {
-    store.close().expect("closes");
-    drop(store);
-    Store::open(directory.path().join("store")).expect("opens again")
-}
+use store_kit::{quiet, reopen, scratch, scratch_with};
 
 #[test]
 fn what_was_set_is_there_after_a_clean_close_and_from_a_snapshot() {
@@ -131,19 +126,63 @@ fn fields_that_a_type_does_not_know_survive_an_update() {
     assert_eq!(store.position().lsn.get(), before.lsn.get() + 2, "one record for each member that differs");
 }
 
+/// The files of a store, by name.
+fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let names = directory.read_dir().expect("lists").map(|entry| entry.expect("listed").path());
+    names
+        .filter(|path| path.is_file())
+        .map(|path| (path.clone(), std::fs::read(path).expect("reads")))
+        .collect()
+}
+
+/// Where and how far the files differ, which must be in one place of one of them.
+fn changed(
+    before: &BTreeMap<PathBuf, Vec<u8>>,
+    after: &BTreeMap<PathBuf, Vec<u8>>,
+) -> (PathBuf, Range<usize>) {
+    assert!(before.keys().eq(after.keys()), "no file came or went");
+    let mut places = after.iter().filter_map(|(name, bytes)| {
+        let old = &before[name];
+        assert_eq!(old.len(), bytes.len(), "{name:?}");
+        let differs = |at: &usize| old[*at] != bytes[*at];
+        let first = (0..bytes.len()).find(differs)?;
+        let last = (0..bytes.len()).rfind(differs)?;
+        Some((name.clone(), first..last + 1))
+    });
+    let place = places.next().expect("something was written");
+    assert_eq!(places.next(), None, "in one file");
+    place
+}
+
+/// S23, T25: a payload of 50 bytes, and 128 on the disk.
 #[test]
 fn one_field_of_a_large_document_costs_one_field_in_the_log() {
-    let (directory, store) = scratch();
+    let (directory, store) = scratch_with(quiet());
+    let path = directory.path().join("store");
     let large: serde_json::Map<String, serde_json::Value> = (0..2500)
-        .map(|n| (format!("entry{n}"), serde_json::json!({"text": "x".repeat(140), "n": n})))
+        .map(|n| (format!("entry{n:04}"), serde_json::json!({"text": "x".repeat(130), "position": n})))
         .collect();
     store.set("workflows.all", &large).unwrap();
-    assert!(store.view().bytes() > 400_000);
-    store.set("workflows.all.entry17.n", &18).unwrap();
-    let journal = everlog::Journal::options().read_only();
-    drop(journal);
+    assert!((400_000..450_000).contains(&store.view().bytes()), "{}", store.view().bytes());
+    let mut seen = files(&path);
+    let places: Vec<(PathBuf, Range<usize>)> = (1018..1021)
+        .map(|n| {
+            store.set("workflows.all.entry1017.position", &n).unwrap();
+            let before = std::mem::replace(&mut seen, files(&path));
+            changed(&before, &seen)
+        })
+        .collect();
+    for (pair, n) in places.windows(2).zip(1018..) {
+        let [(file, this), (next_file, next)] = pair else { unreachable!("two") };
+        assert_eq!(file, next_file);
+        assert!(this.end <= next.start && next.start - this.start <= 128, "{this:?} and then {next:?}");
+        let payload = format!(r#"["set","/workflows/all/entry1017/position",{n}]"#);
+        assert!(payload.len() <= 50);
+        let written = &seen[file][this.clone()];
+        assert!(written.windows(payload.len()).any(|bytes| bytes == payload.as_bytes()), "{written:?}");
+    }
     let store = reopen(&directory, store);
-    assert_eq!(store.get::<u32>("workflows.all.entry17.n").unwrap(), Some(18));
+    assert_eq!(store.get::<u32>("workflows.all.entry1017.position").unwrap(), Some(1020));
 }
 
 #[test]
@@ -184,4 +223,48 @@ fn what_is_accepted_can_be_read_back_however_deep_and_whatever_its_keys() {
     store.snapshot().unwrap();
     let store = reopen(&directory, store);
     assert_eq!(store.get_value("a").unwrap(), before);
+}
+
+#[test]
+fn no_name_reaches_into_another_collection() {
+    let (_directory, store) = scratch();
+    let at = path!("a", "x\0dk");
+    store.set(&at, &1).unwrap();
+    let alias = path!("a\0dx", "k");
+    let long = path!("a".repeat(129), "k");
+    for wrong in [&alias, &long] {
+        let refused = [
+            store.set(wrong, &2).map(drop),
+            store.get_value(wrong).map(drop),
+            store.remove(wrong).map(drop),
+            store.keys(wrong).map(drop),
+            store.entry(wrong).map(drop),
+            store.history(wrong).map(drop),
+            store.watch(wrong).map(drop),
+            store.transaction(|tx| tx.contains(wrong)).map(drop),
+            store.transaction(|tx| tx.remove(wrong)).map(drop),
+        ];
+        for refusal in refused {
+            assert_eq!(refusal.expect_err("no collection").kind(), &ErrorKind::Input);
+        }
+    }
+    assert_eq!(store.get::<u8>(&at).unwrap(), Some(1));
+    assert_eq!(store.keys("a").unwrap(), ["x\0dk"]);
+}
+
+#[test]
+fn a_patch_makes_a_collection_that_is_not_there_yet() {
+    let (_directory, store) = scratch();
+    store.merge("settings", &serde_json::json!({"a": 1, "b": {"c": 2}, "d": null})).unwrap();
+    assert_eq!(store.get_value("settings").unwrap().unwrap().to_string(), r#"{"a":1,"b":{"c":2}}"#);
+    let before = store.position();
+    store.merge("empty", &serde_json::json!({})).unwrap();
+    assert_eq!(store.position(), before, "nothing differs");
+    assert_eq!(store.merge("empty", &1).expect_err("no documents").kind(), &ErrorKind::Input);
+    #[derive(Default, Serialize, Deserialize)]
+    struct Settings {
+        width: u32,
+    }
+    store.update("other", |settings: &mut Settings| settings.width = 7).unwrap();
+    assert_eq!(store.get_value("other").unwrap().unwrap().to_string(), r#"{"width":7}"#);
 }

@@ -64,6 +64,42 @@ fn the_documents_changed_the_longest_ago_go_in_the_same_transaction() {
 }
 
 #[test]
+fn a_bound_that_is_new_to_a_large_collection_locks_nobody_out_and_is_reached_step_by_step() {
+    const DOCUMENTS: u64 = 12_000;
+    let bench = Bench::new();
+    let store = bench.open(|options| options);
+    // Each removal has more than six thousand bytes in the log: all at once are more than a transaction may have.
+    let key = |number: u64| format!("{number:05}{}", "\u{1}".repeat(1000));
+    for tenth in 0..10 {
+        let numbers = (tenth * DOCUMENTS / 10)..((tenth + 1) * DOCUMENTS / 10);
+        let set = |tx: &mut everlog::store::Tx<'_>| {
+            numbers.clone().try_for_each(|number| tx.set(path!("recent", key(number)), &1).map(drop))
+        };
+        store.transaction(set).unwrap();
+    }
+    store.close().unwrap();
+    drop(store);
+    let store = bench.open(|options| options.collection(Collection::new("recent").keep_last(20)));
+    let mut left = DOCUMENTS;
+    for number in DOCUMENTS.. {
+        store.set(path!("recent", key(number)), &1).expect("a bound is no lock");
+        let now = store.usage().collections[0].documents;
+        assert!(now < left, "{now} of {left}");
+        left = now;
+        if left == 20 {
+            break;
+        }
+    }
+    store.remove(path!("recent", "none")).unwrap();
+    // What a transaction adds never waits for the next one.
+    let add = |tx: &mut everlog::store::Tx<'_>| {
+        (0..3000).try_for_each(|number| tx.set(path!("recent", number), &1).map(drop))
+    };
+    store.transaction(add).unwrap();
+    assert_eq!(store.keys("recent").unwrap().len(), 20);
+}
+
+#[test]
 fn old_documents_and_entries_go_with_the_next_change_and_no_step_of_the_clock_removes_any() {
     let bench = Bench::new();
     let store =

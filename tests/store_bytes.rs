@@ -3,15 +3,12 @@
 #![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
-use everlog::store::Value;
-use everlog::{ErrorKind, Store};
-use serde_json::json;
+mod store_kit;
 
-fn scratch() -> (tempfile::TempDir, Store) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(directory.path().join("store")).expect("opens");
-    (directory, store)
-}
+use everlog::ErrorKind;
+use everlog::store::Value;
+use serde_json::json;
+use store_kit::{reopen, scratch};
 
 fn some(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|place| (place * 31 + seed + place / 251) as u8).collect()
@@ -37,9 +34,7 @@ fn bytes_of_every_size_read_back_also_from_a_snapshot_and_from_the_past() {
         let past = store.at(before).unwrap();
         assert_eq!(past.get_bytes("files.1000000.data").unwrap(), Some(some(1_000_000, 1)));
         store.snapshot().unwrap();
-        store.close().unwrap();
-        drop(store);
-        store = Store::open(directory.path().join("store")).unwrap();
+        store = reopen(&directory, store);
     }
     assert_eq!(store.get_bytes("files.none").unwrap(), None);
     assert!(store.entry("files.1000000").unwrap().unwrap().value.bytes() < 100, "the document stays small");
@@ -159,4 +154,45 @@ fn bytes_come_back_with_an_undo() {
     scope.undo().unwrap();
     assert_eq!(store.get_bytes("a.b").unwrap(), None);
     assert!(store.view().bytes() < 100);
+}
+
+#[test]
+fn removing_one_value_never_takes_the_bytes_of_another() {
+    let (_directory, store) = scratch();
+    let made_up = |ahead: u64| {
+        let position = store.position();
+        json!({"$bytes": format!("#{}-{} 5", position.epoch.get(), position.lsn.get() + ahead)})
+    };
+    store.set("notes.x", &1).unwrap();
+    let before = store.position();
+    for ahead in 0..4 {
+        let error = store.set("notes.forged", &made_up(ahead)).expect_err("there are no such bytes");
+        assert_eq!(error.kind(), &ErrorKind::Input, "{error}");
+        let nested = json!({"a": [{"b": made_up(ahead)}]});
+        assert!(store.set("notes.forged", &nested).is_err());
+        assert!(store.merge("notes", &json!({"forged": made_up(ahead)})).is_err());
+        assert!(store.series::<serde_json::Value>("notes.log").push(&made_up(ahead)).is_err());
+    }
+    assert!(store.set("notes.x.$bytes", "#1-3 5").is_err());
+    assert_eq!(store.position(), before, "nothing was written");
+    store.set_bytes("notes.real", &some(100_000, 1)).unwrap();
+    store.remove("notes.x").unwrap();
+    assert_eq!(store.get_bytes("notes.real").unwrap(), Some(some(100_000, 1)));
+}
+
+#[test]
+fn bytes_have_other_names_in_every_store_and_at_every_time() {
+    let (_one, one) = scratch();
+    let (_other, other) = scratch();
+    let mut seen = std::collections::BTreeSet::new();
+    for store in [&one, &other] {
+        for seed in 0..3 {
+            store.set_bytes("notes.real", &some(100_000, seed)).unwrap();
+            assert!(seen.insert(store.get_value("notes.real").unwrap().unwrap().to_string()), "{seen:?}");
+        }
+    }
+    // A value of one store says nothing in another one.
+    let foreign = one.get_value("notes.real").unwrap().unwrap();
+    assert_eq!(other.set("notes.foreign", &foreign).expect_err("foreign").kind(), &ErrorKind::Input);
+    assert_eq!(other.get_bytes("notes.real").unwrap(), Some(some(100_000, 2)));
 }

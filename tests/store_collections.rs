@@ -4,36 +4,29 @@
 #![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
+mod store_kit;
+
 use std::collections::BTreeMap;
 
-use everlog::store::{Collection, Value};
+use everlog::store::{Collection, StoreOptions, Value};
 use everlog::{ErrorKind, Store, path};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use store_kit::{json, place, reopen, scratch, scratch_with};
 
 fn defaults() -> Collection {
     let values = json!({"theme": "light", "window": {"w": 1, "h": 2}, "tags": ["a", "b"], "count": 5});
     Collection::new("settings").defaults(&values).unwrap()
 }
 
-fn open(directory: &tempfile::TempDir) -> Store {
-    Store::options().collection(defaults()).open(directory.path().join("store")).expect("opens")
-}
-
-fn scratch() -> (tempfile::TempDir, Store) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = open(&directory);
-    (directory, store)
-}
-
-fn text(value: Option<Value>) -> String {
-    value.map_or("nothing".to_owned(), |value| value.to_string())
+fn declared() -> StoreOptions {
+    Store::options().collection(defaults())
 }
 
 #[test]
 fn defaults_show_under_what_is_stored_and_are_never_written_by_reading() {
-    let (_directory, store) = scratch();
-    let read = |path: &str| text(store.get_value(path).unwrap());
+    let (_directory, store) = scratch_with(declared());
+    let read = |path: &str| json(&store, path);
     assert_eq!(read("settings.theme"), r#""light""#);
     assert_eq!(read("settings.window"), r#"{"h":2,"w":1}"#);
     assert_eq!(read("settings.tags.1"), r#""b""#);
@@ -51,12 +44,12 @@ fn defaults_show_under_what_is_stored_and_are_never_written_by_reading() {
     store.remove("settings.theme").unwrap();
     assert_eq!(read("settings.theme"), r#""light""#, "removing gives the default again");
     store.set("settings.window", &3).unwrap();
-    assert_eq!(read("settings.window.h"), "nothing", "nothing shows below a stored number");
+    assert_eq!(read("settings.window.h"), "-", "nothing shows below a stored number");
 }
 
 #[test]
 fn transactions_and_views_of_the_past_see_the_defaults() {
-    let (_directory, store) = scratch();
+    let (_directory, store) = scratch_with(declared());
     let (sum, first) = store.transaction(|tx| tx.increment("settings.count", 1)).unwrap();
     assert_eq!(sum, 6);
     store
@@ -74,18 +67,18 @@ fn transactions_and_views_of_the_past_see_the_defaults() {
 
 #[test]
 fn a_list_of_the_defaults_is_stored_before_a_part_of_it_changes() {
-    let (_directory, store) = scratch();
+    let (_directory, store) = scratch_with(declared());
     store.append("settings.tags", "c", None).unwrap();
-    assert_eq!(text(store.get_value("settings.tags").unwrap()), r#"["a","b","c"]"#);
+    assert_eq!(json(&store, "settings.tags"), r#"["a","b","c"]"#);
     store.remove("settings.tags").unwrap();
     store.set("settings.tags.0", "x").unwrap();
-    assert_eq!(text(store.get_value("settings.tags").unwrap()), r#"["x","b"]"#);
+    assert_eq!(json(&store, "settings.tags"), r#"["x","b"]"#);
     store.remove("settings.tags").unwrap();
     store.remove("settings.tags.0").unwrap();
-    assert_eq!(text(store.get_value("settings.tags").unwrap()), r#"["b"]"#);
+    assert_eq!(json(&store, "settings.tags"), r#"["b"]"#);
     store.remove("settings.tags").unwrap();
     store.update("settings.tags", |tags: &mut Vec<String>| tags.push("z".to_owned())).unwrap();
-    assert_eq!(text(store.get_value("settings.tags").unwrap()), r#"["a","b","z"]"#);
+    assert_eq!(json(&store, "settings.tags"), r#"["a","b","z"]"#);
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -101,7 +94,7 @@ struct Window {
 
 #[test]
 fn a_typed_collection_writes_only_the_fields_that_changed_and_keeps_those_it_does_not_know() {
-    let (directory, store) = scratch();
+    let (directory, store) = scratch_with(declared());
     store.set("settings.later", &json!({"x": 1})).unwrap();
     let settings = store.collection("settings");
     let read: Settings = settings.read().unwrap();
@@ -111,17 +104,14 @@ fn a_typed_collection_writes_only_the_fields_that_changed_and_keeps_those_it_doe
     assert_eq!(store.position().lsn.get(), before.lsn.get() + 1, "one field, one record");
     settings.update(|_: &mut Settings| ()).unwrap();
     assert_eq!(store.position().lsn.get(), before.lsn.get() + 1, "and none for none");
-    let stored = |store: &Store| text(store.get_value("settings").unwrap());
-    store.close().unwrap();
-    drop((store, settings));
-    let bare = Store::open(directory.path().join("store")).unwrap();
-    assert_eq!(stored(&bare), r#"{"later":{"x":1},"window":{"w":9}}"#, "no default was stored");
+    drop(settings);
+    let bare = reopen(&directory, store);
+    assert_eq!(json(&bare, "settings"), r#"{"later":{"x":1},"window":{"w":9}}"#, "no default was stored");
 }
 
 #[test]
 fn replacing_a_whole_collection_from_stale_knowledge_is_a_conflict_and_loses_nothing() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(directory.path().join("store")).unwrap();
+    let (_directory, store) = scratch();
     for number in 0..100 {
         store.set(path!("workflows", number), &json!({"name": number})).unwrap();
     }
@@ -147,22 +137,36 @@ fn replacing_a_whole_collection_from_stale_knowledge_is_a_conflict_and_loses_not
 }
 
 #[test]
+fn a_collection_is_replaced_at_the_position_of_a_view_also_when_a_pin_stands_before_it() {
+    let (_directory, store) = scratch();
+    let workflows = store.collection("workflows");
+    store.set("workflows.one", &1).unwrap();
+    store.pin("before", everlog::When::now(), "").unwrap();
+    let view = store.at(everlog::When::now()).unwrap();
+    workflows.replace(&BTreeMap::from([("two", 2)]), view.position()).expect("nothing changed since");
+    assert_eq!(store.keys("workflows").unwrap(), ["two"]);
+    let ahead = everlog::Position::new(view.position().epoch, store.position().lsn.next());
+    let error = workflows.replace(&BTreeMap::from([("three", 3)]), ahead).expect_err("not there yet");
+    assert_eq!(error.kind(), &ErrorKind::Conflict);
+}
+
+#[test]
 fn names_of_the_store_itself_and_impossible_ones_are_refused() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let (_directory, path) = place();
     for name in ["", "$everlog", "a\0b"] {
         let options = Store::options().collection(Collection::new(name));
-        let error = options.open(directory.path().join("store")).expect_err(name);
+        let error = options.open(&path).expect_err(name);
         assert_eq!(error.kind(), &ErrorKind::Input, "{name:?}");
     }
     assert_eq!(Collection::new("x").defaults(&[1]).expect_err("a list").kind(), &ErrorKind::Input);
-    let store = Store::open(directory.path().join("store")).unwrap();
+    let store = Store::open(&path).unwrap();
     assert_eq!(store.collection("$x").read::<Value>().expect_err("dollar").kind(), &ErrorKind::Input);
     assert_eq!(store.handle::<u8>("a..b").get().expect_err("empty").kind(), &ErrorKind::Input);
 }
 
 #[test]
 fn a_handle_is_one_path_with_a_type() {
-    let (_directory, store) = scratch();
+    let (_directory, store) = scratch_with(declared());
     let count = store.handle::<u32>("settings.count");
     assert_eq!(count.get().unwrap(), Some(5));
     count.update(|count| *count += 1).unwrap();

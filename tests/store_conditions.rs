@@ -3,22 +3,17 @@
 #![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
-use std::sync::Arc;
+mod store_kit;
+
 use std::time::Duration;
 
-use everlog::journal::{Background, Retention};
+use everlog::journal::Retention;
 use everlog::medium::Sim;
 use everlog::medium::sim::Crash;
-use everlog::store::{Collection, Expected, ONCE_AGE, ONCE_KEYS_MAX, StoreOptions};
-use everlog::testing::ManualClock;
-use everlog::{Durability, Error, ErrorKind, Position, Store, Timestamp, path};
+use everlog::store::{Collection, Expected, ONCE_AGE, ONCE_KEYS_MAX};
+use everlog::{Durability, ErrorKind, Position, Store, Timestamp, path};
 use proptest::prelude::*;
-
-fn inline(sim: &Sim) -> Store {
-    let options = StoreOptions::new().background(Background::Inline);
-    let options = options.journal(|journal| journal.segment_bytes(16 << 10, 16 << 10));
-    options.open_on(Arc::new(sim.clone())).expect("opens")
-}
+use store_kit::{clock, clocked, kind, on, quiet, small, threads};
 
 /// Lets the past go, for which it takes some more of the present.
 fn forget(store: &Store) {
@@ -28,19 +23,10 @@ fn forget(store: &Store) {
     store.compact(&Retention::forever().bytes(40_000)).expect("compacts");
 }
 
-fn clocked(sim: &Sim, clock: &Arc<ManualClock>) -> Store {
-    let options = StoreOptions::new().background(Background::Inline).clock(Arc::<ManualClock>::clone(clock));
-    options.open_on(Arc::new(sim.clone())).expect("opens")
-}
-
-fn kind<T: std::fmt::Debug>(outcome: Result<T, Error>) -> ErrorKind {
-    outcome.expect_err("refused").kind().clone()
-}
-
 /// E11: a revision says whether something changed.
 #[test]
 fn compare_and_set_sets_only_over_what_was_expected_and_names_what_is_there() {
-    let store = inline(&Sim::new(1));
+    let store = on(small(), &Sim::new(1));
     let first = store.compare_and_set("notes.1", Expected::Absent, "Milk").unwrap();
     let error = store.compare_and_set("notes.1", Expected::Absent, "Eggs").expect_err("taken");
     assert_eq!(error.kind(), &ErrorKind::Conflict);
@@ -68,7 +54,7 @@ fn compare_and_set_sets_only_over_what_was_expected_and_names_what_is_there() {
 
 #[test]
 fn of_many_who_compare_and_set_the_same_revision_one_gets_it() {
-    let store = StoreOptions::new().open_on(Arc::new(Sim::new(2))).expect("opens");
+    let store = threads(&Sim::new(2));
     let mut revision = store.set("a.b", &0).unwrap().position;
     for _ in 0..20 {
         let winners: Vec<Position> = std::thread::scope(|scope| {
@@ -93,17 +79,17 @@ fn of_many_who_compare_and_set_the_same_revision_one_gets_it() {
 #[test]
 fn a_conflict_is_answered_only_when_what_it_saw_is_durable() {
     let sim = Sim::new(3);
-    let store = inline(&sim);
+    let store = on(small(), &sim);
     store.set("a.b", &0).unwrap();
     drop(store.with_durability(Durability::Buffered).submit(|tx| tx.set("a.b", &1)).unwrap());
     assert_eq!(kind(store.compare_and_set("a.b", Expected::value(&0).unwrap(), &2)), ErrorKind::Conflict);
-    let after = inline(&sim.crash(Crash::LoseAll));
+    let after = on(small(), &sim.crash(Crash::LoseAll));
     assert_eq!(after.get::<u64>("a.b").unwrap(), Some(1));
 }
 
 #[test]
 fn a_prefix_that_did_not_change_since_a_position_lets_through_and_others_do_not() {
-    let store = inline(&Sim::new(4));
+    let store = on(small(), &Sim::new(4));
     store.set("notes.1", &serde_json::json!({"title": "Milk", "tags": ["a", "b"], "n": 1})).unwrap();
     store.set("notes.2", "Eggs").unwrap();
     let since = store.set("settings.theme", "dark").unwrap().position;
@@ -141,7 +127,7 @@ fn a_prefix_that_did_not_change_since_a_position_lets_through_and_others_do_not(
 #[test]
 fn changes_that_are_not_durable_yet_count_and_positions_that_cannot_be_compared_are_refused() {
     let sim = Sim::new(5);
-    let store = inline(&sim);
+    let store = on(small(), &sim);
     store.set("notes.1", &serde_json::json!({"title": "Milk"})).unwrap();
     let since = store.position();
     drop(store.submit(|tx| tx.set("notes.1", &serde_json::json!({"title": "Milk", "n": 1}))).unwrap());
@@ -155,7 +141,7 @@ fn changes_that_are_not_durable_yet_count_and_positions_that_cannot_be_compared_
     assert_eq!(outcome.unwrap().0, (true, true));
     let lost =
         store.with_durability(Durability::Buffered).submit(|tx| tx.set("notes.4", &1)).unwrap().position();
-    let store = inline(&sim.crash(Crash::LoseAll));
+    let store = on(small(), &sim.crash(Crash::LoseAll));
     store.set("notes.5", &1).unwrap();
     let outcome = store.transaction(|tx| tx.require_unchanged("notes.6", lost));
     assert!(matches!(kind(outcome), ErrorKind::Diverged { .. }));
@@ -176,7 +162,7 @@ proptest! {
         steps in proptest::collection::vec((0..3_u8, 0..3_usize, 0..3_usize, 0..2_u8), 1..12),
         at in 0..12_usize,
     ) {
-        let store = inline(&Sim::new(6));
+        let store = on(small(), &Sim::new(6));
         let documents = ["c.a", "c.b", "d.a"];
         let inner = ["", ".x", ".0"];
         let mut positions = vec![store.position()];
@@ -209,7 +195,7 @@ proptest! {
 #[test]
 fn at_most_once_in_an_interval_is_decided_by_the_times_of_the_records() {
     let sim = Sim::new(7);
-    let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_700_000_000_000_000)));
+    let clock = clock();
     let store = clocked(&sim, &clock);
     let minute = Duration::from_secs(60);
     let once = |store: &Store| {
@@ -221,13 +207,13 @@ fn at_most_once_in_an_interval_is_decided_by_the_times_of_the_records() {
     once(&store).unwrap();
     let error = once(&store).expect_err("too soon");
     assert_eq!(error.kind(), &ErrorKind::Conflict);
-    assert!(error.what().contains("2023-11-14T22:14:20Z"), "says when it may be again: {error}");
+    assert!(error.what().contains("2026-11-19T18:01:00Z"), "says when it may be again: {error}");
     clock.advance(minute - Duration::from_micros(1));
     assert_eq!(kind(once(&store)), ErrorKind::Conflict);
     store.transaction(|tx| tx.at_most_once_per("another", minute)).unwrap();
     clock.set_wall(Timestamp::ZERO);
     assert_eq!(kind(once(&store)), ErrorKind::Conflict, "a clock that went back allows nothing");
-    clock.set_wall(Timestamp::from_micros(1_700_000_000_000_000).plus(minute));
+    clock.set_wall("2026-11-19T18:01:00Z".parse().unwrap());
     store.close().unwrap();
     drop(store);
     let store = clocked(&sim, &clock);
@@ -243,7 +229,7 @@ fn at_most_once_in_an_interval_is_decided_by_the_times_of_the_records() {
 
 #[test]
 fn a_key_counts_by_the_interval_that_is_asked_for_and_not_by_an_earlier_one() {
-    let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_700_000_000_000_000)));
+    let clock = clock();
     let store = clocked(&Sim::new(17), &clock);
     let once = |key: &str, interval: Duration| store.transaction(|tx| tx.at_most_once_per(key, interval));
     let moment = Duration::from_millis(10);
@@ -259,7 +245,7 @@ fn a_key_counts_by_the_interval_that_is_asked_for_and_not_by_an_earlier_one() {
 #[test]
 fn a_transaction_with_a_key_happens_once_and_answers_as_it_did_the_first_time() {
     let sim = Sim::new(8);
-    let store = inline(&sim);
+    let store = on(small(), &sim);
     let pay = |store: &Store| {
         store.transaction_once("order 17", |tx| {
             tx.increment("balance.cents", -500)?;
@@ -277,7 +263,7 @@ fn a_transaction_with_a_key_happens_once_and_answers_as_it_did_the_first_time() 
     let again = pay(&store).unwrap();
     assert!(again.repeated);
     assert_eq!((&again.answer, again.receipt), (&first.answer, first.receipt));
-    let store = inline(&sim.crash(Crash::LoseAll));
+    let store = on(small(), &sim.crash(Crash::LoseAll));
     let again = pay(&store).unwrap();
     assert_eq!((again.repeated, again.receipt, again.answer), (true, first.receipt, first.answer));
     assert_eq!(store.get::<i64>("balance.cents").unwrap(), Some(-500));
@@ -292,11 +278,7 @@ fn a_transaction_with_a_key_happens_once_and_answers_as_it_did_the_first_time() 
 /// What bounds remove belongs to the transaction, and its receipt tells where all of it ends.
 #[test]
 fn a_repeated_transaction_with_a_key_answers_the_same_receipt_where_bounds_removed_something() {
-    let open = |sim: &Sim| {
-        let options = StoreOptions::new().background(Background::Inline);
-        let recent = Collection::new("recent").keep_last(1);
-        options.collection(recent).open_on(Arc::new(sim.clone())).expect("opens")
-    };
+    let open = |sim: &Sim| on(quiet().collection(Collection::new("recent").keep_last(1)), sim);
     let sim = Sim::new(8);
     let store = open(&sim);
     store.set("recent.a", &1).unwrap();
@@ -313,7 +295,7 @@ fn a_repeated_transaction_with_a_key_answers_the_same_receipt_where_bounds_remov
 /// C10: of many who ask at once, one does it.
 #[test]
 fn of_many_threads_with_the_same_keys_each_key_happens_once() {
-    let store = StoreOptions::new().open_on(Arc::new(Sim::new(9))).expect("opens");
+    let store = threads(&Sim::new(9));
     let ran: usize = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
             .map(|_| {
@@ -331,7 +313,7 @@ fn of_many_threads_with_the_same_keys_each_key_happens_once() {
 
 #[test]
 fn keys_are_forgotten_by_number_and_by_age_but_never_the_newest() {
-    let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_700_000_000_000_000)));
+    let clock = clock();
     let store = clocked(&Sim::new(10), &clock).with_durability(Durability::Buffered);
     let once = |n: usize| store.transaction_once(&format!("key {n}"), |_| Ok(n)).unwrap().repeated;
     let kept = || {

@@ -4,21 +4,18 @@
 #![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
-use std::sync::Arc;
+mod store_kit;
 
-use everlog::journal::{Background, Retention};
+use everlog::journal::Retention;
 use everlog::medium::Sim;
 use everlog::store::StoreOptions;
 use everlog::{ErrorKind, Store, path};
+use store_kit::{on, quiet};
 
 const COUNT: usize = 400;
 
-fn open_on(sim: &Sim) -> Store {
-    StoreOptions::new()
-        .background(Background::Inline)
-        .journal(|journal| journal.segment_bytes(64 * 1024, 64 * 1024))
-        .open_on(Arc::new(sim.clone()))
-        .expect("opens")
+fn options() -> StoreOptions {
+    quiet().journal(|journal| journal.segment_bytes(64 << 10, 64 << 10))
 }
 
 fn text(n: usize) -> String {
@@ -27,7 +24,7 @@ fn text(n: usize) -> String {
 
 fn filled() -> Sim {
     let sim = Sim::new(3);
-    let store = open_on(&sim);
+    let store = on(options(), &sim);
     for n in 0..COUNT {
         store.set(path!("notes", format!("{n:04}")), &text(n)).unwrap();
     }
@@ -63,7 +60,7 @@ fn readable(store: &Store) -> (usize, Option<everlog::Error>) {
 fn a_rotten_block_is_told_when_touched_and_the_log_brings_it_back() {
     let sim = filled();
     let run = rot(&sim);
-    let store = open_on(&sim);
+    let store = on(options(), &sim);
     let (count, damaged) = readable(&store);
     let error = damaged.expect("some of it is damaged");
     assert!(count > COUNT / 2, "only a block is: {count} of {COUNT}");
@@ -74,7 +71,7 @@ fn a_rotten_block_is_told_when_touched_and_the_log_brings_it_back() {
     store.mend().unwrap();
     assert_eq!(readable(&store).0, COUNT);
     store.close().unwrap();
-    let store = open_on(&sim);
+    let store = on(options(), &sim);
     assert_eq!(readable(&store).0, COUNT);
     assert_eq!(store.get::<u8>("notes.more").unwrap(), Some(1));
 }
@@ -83,7 +80,7 @@ fn a_rotten_block_is_told_when_touched_and_the_log_brings_it_back() {
 fn a_merge_over_a_rotten_block_never_leaves_out_what_it_had() {
     let sim = filled();
     rot(&sim);
-    let store = open_on(&sim);
+    let store = on(options(), &sim);
     // So much that the runs would be merged.
     for n in 0..COUNT {
         store.set(path!("other", n), &text(n)).unwrap();
@@ -96,7 +93,7 @@ fn a_merge_over_a_rotten_block_never_leaves_out_what_it_had() {
 #[test]
 fn what_only_the_rotten_block_had_is_refused_and_the_rest_stays() {
     let sim = filled();
-    let store = open_on(&sim);
+    let store = on(options(), &sim);
     for n in 0..COUNT {
         store.set(path!("other", n), &text(n)).unwrap();
     }
@@ -108,7 +105,7 @@ fn what_only_the_rotten_block_had_is_refused_and_the_rest_stays() {
     for (name, bytes) in sim.files().into_iter().filter(|(name, _)| name.ends_with(".run")) {
         sim.flip(&name, bytes / 2, 0x10).unwrap();
     }
-    let store = open_on(&sim);
+    let store = on(options(), &sim);
     let all = |store: &Store| {
         let read =
             |n: &usize| store.get::<String>(path!("other", n)).is_ok_and(|found| found == Some(text(*n)));

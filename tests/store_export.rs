@@ -3,16 +3,13 @@
 #![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
+mod store_kit;
+
 use std::io::{self, Write};
 
 use everlog::store::{Form, Format, Import};
 use everlog::{ErrorKind, Meta, Store, View, path};
-
-fn scratch() -> (tempfile::TempDir, Store) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(directory.path().join("store")).expect("opens");
-    (directory, store)
-}
+use store_kit::{reopen, scratch};
 
 fn json(view: &View, path: &str, form: Form) -> String {
     let mut text = Vec::new();
@@ -103,9 +100,7 @@ fn snapshots_and_reopening_do_not_change_an_export() {
     let (directory, store) = filled();
     let before = lines(&store.view(), &[]);
     store.snapshot().unwrap();
-    store.close().unwrap();
-    drop(store);
-    let store = Store::open(directory.path().join("store")).unwrap();
+    let store = reopen(&directory, store);
     assert_eq!(lines(&store.view(), &[]), before);
 }
 
@@ -128,4 +123,125 @@ fn a_writer_that_fails_is_an_error_and_not_a_short_export() {
         assert_eq!(error.kind(), &ErrorKind::Full);
     }
     store.view().export_json("notes", Form::Compact, Small(whole)).expect("fits");
+}
+
+fn some(length: usize, seed: usize) -> Vec<u8> {
+    (0..length).map(|place| (place * 31 + seed + place / 251) as u8).collect()
+}
+
+/// Bytes of all sizes: inside a document, at and over the border, several megabytes, in a list, one after another.
+fn with_bytes() -> (tempfile::TempDir, Store, Vec<(everlog::store::Path, Vec<u8>)>) {
+    let (directory, store) = scratch();
+    let sizes = [0, 3, 64 * 1024, 64 * 1024 + 1, 256 * 1024, 512 * 1024 + 2, 5_000_000];
+    let mut all = Vec::new();
+    for (seed, size) in sizes.into_iter().enumerate() {
+        let at = path!("files", size, "inside", "data");
+        store.set_bytes(&at, &some(size, seed)).unwrap();
+        all.push((at, some(size, seed)));
+    }
+    store.set("files.list", &["first", "second"]).unwrap();
+    store.set_bytes("files.list.1", &some(100_000, 9)).unwrap();
+    all.push((path!("files", "list", 1), some(100_000, 9)));
+    store.set("files.beside", "a text").unwrap();
+    (directory, store, all)
+}
+
+#[track_caller]
+fn has_all(store: &Store, all: &[(everlog::store::Path, Vec<u8>)]) {
+    for (at, bytes) in all {
+        assert_eq!(store.get_bytes(at).unwrap().as_ref(), Some(bytes), "{at}");
+    }
+    assert!(store.entry("files.5000000").unwrap().unwrap().value.bytes() < 100, "large ones are out of line");
+}
+
+/// H62: bytes of any size are in an export, in a form that anybody can read, and an import has them again.
+#[test]
+fn bytes_are_exported_whole_and_imported_as_bytes() {
+    let (_directory, store, all) = with_bytes();
+    let read: serde_json::Value =
+        serde_json::from_str(&json(&store.view(), "files.65537.inside", Form::Pretty)).unwrap();
+    let text = read["data"]["$bytes"].as_str().expect("a text");
+    use base64::Engine as _;
+    assert_eq!(base64::engine::general_purpose::STANDARD.decode(text).unwrap(), some(65_537, 3));
+    let part = json(&store.view(), "files.65537.inside.data.$bytes", Form::Compact);
+    assert_eq!(part, format!("{text:?}"), "also where only the text is asked for");
+
+    let exports = [
+        (json(&store.view(), "files", Form::Compact), Import::new().as_collection("files")),
+        (lines(&store.view(), &[]), Import::new()),
+    ];
+    for (text, how) in exports {
+        let (_other_directory, other) = scratch();
+        let report = other.import(text.clone().into_bytes(), &how).unwrap();
+        assert_eq!((report.added, report.problem_count), (9, 0));
+        has_all(&other, &all);
+        assert_eq!(json(&other.view(), "files", Form::Compact), json(&store.view(), "files", Form::Compact));
+        let before = other.position();
+        let report = other.import(text.clone().into_bytes(), &how.clone().again().dry_run()).unwrap();
+        assert_eq!((report.unchanged, report.replaced), (9, 0), "what is there is known again");
+        assert_eq!(other.position(), before);
+        other.set_bytes("files.list.1", b"x").unwrap();
+        let report = other.import(text.into_bytes(), &how.again()).unwrap();
+        assert_eq!((report.unchanged, report.replaced), (8, 1));
+        has_all(&other, &all);
+        other.remove("files").unwrap();
+        assert!(other.view().bytes() < 1000, "nothing is left of what was replaced");
+    }
+}
+
+#[test]
+fn bytes_are_exported_as_they_were_at_any_time() {
+    let (_directory, store, all) = with_bytes();
+    let (then, before) = (store.position(), lines(&store.view(), &[]));
+    store.set_bytes("files.5000000.inside.data", &some(600_000, 1)).unwrap();
+    store.remove("files.list").unwrap();
+    store.snapshot().unwrap();
+    assert_ne!(lines(&store.view(), &[]), before);
+    assert_eq!(lines(&store.at(then).unwrap(), &[]), before);
+    let (_other_directory, other) = scratch();
+    other.import(lines(&store.at(then).unwrap(), &[]).into_bytes(), &Import::new()).unwrap();
+    has_all(&other, &all);
+}
+
+#[test]
+fn a_writer_that_fails_among_bytes_is_an_error_and_neither_a_panic_nor_a_short_export() {
+    struct Small(usize);
+    impl Write for Small {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (_directory, store, _) = with_bytes();
+    let whole = json(&store.view(), "files", Form::Compact).len();
+    for size in (0..whole).step_by(whole / 40) {
+        let error = store.view().export_json("files", Form::Compact, Small(size)).expect_err("full");
+        assert_eq!(error.kind(), &ErrorKind::Full);
+        let error = store.view().export_lines(&[], Small(size)).expect_err("full");
+        assert_eq!(error.kind(), &ErrorKind::Full);
+    }
+}
+
+#[test]
+fn what_only_stands_for_bytes_elsewhere_is_a_problem_of_its_document() {
+    let (_directory, store, _) = with_bytes();
+    let stands = store.get_value("files.list").unwrap().expect("there");
+    let text = format!(r#"{{"list": {stands}, "good": 1}}"#);
+    let how = Import::new().as_collection("files");
+    let (_other_directory, other) = scratch();
+    let error = other.import(text.clone().into_bytes(), &how).expect_err("no bytes");
+    assert_eq!(error.kind(), &ErrorKind::Input);
+    assert!(error.what().contains("files.list"), "{error}");
+    assert_eq!(other.view().collections().len(), 0);
+    let report = other.import(text.clone().into_bytes(), &how.clone().dry_run()).unwrap();
+    assert_eq!((report.documents, report.problem_count), (1, 1));
+    let report = other.import(text.clone().into_bytes(), &how.clone().salvage()).unwrap();
+    assert_eq!((report.documents, report.problem_count), (1, 1));
+    assert_eq!(json(&other.view(), "files", Form::Compact), r#"{"good":1}"#);
+    // In its own store it stands for what is there.
+    let report = store.import(text.into_bytes(), &how).unwrap();
+    assert_eq!((report.unchanged, report.added), (1, 1));
 }

@@ -4,36 +4,30 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 #![allow(clippy::disallowed_methods, reason = "files are prepared from outside")]
 
+mod store_kit;
+
 use std::sync::Arc;
 
-use everlog::journal::{Background, Retention};
+use everlog::journal::Retention;
 use everlog::medium::Sim;
 use everlog::testing::{Crashes, Outcome};
 use everlog::{ErrorKind, Position, Store, When, path};
+use store_kit::{json, on, shut, small};
 
 fn open(sim: &Sim) -> everlog::Result<Store> {
-    options().open_on(Arc::new(sim.clone()))
-}
-
-fn options() -> everlog::store::StoreOptions {
-    let options = Store::options().background(Background::Inline);
-    options.journal(|journal| journal.segment_bytes(16 << 10, 16 << 10))
-}
-
-fn json(store: &Store) -> everlog::Result<String> {
-    Ok(store.get_value("notes")?.map_or("-".to_owned(), |value| value.to_string()))
+    small().open_on(Arc::new(sim.clone()))
 }
 
 /// A store with a snapshot, and the moment to fork from, which is not its last.
 fn source() -> (Store, Position, String) {
-    let store = open(&Sim::new(9)).expect("opens");
+    let store = on(small(), &Sim::new(9));
     for number in 0..20 {
         store.set(path!("notes", number, "n"), &number).expect("sets");
     }
     store.snapshot().expect("a snapshot");
     store.remove("notes.3").expect("removes");
     store.set("notes.4.n", &"changed").expect("sets");
-    let (position, state) = (store.position(), json(&store).expect("reads"));
+    let (position, state) = (store.position(), json(&store, "notes"));
     store.set("notes.5.n", &"later").expect("sets");
     (store, position, state)
 }
@@ -42,32 +36,32 @@ fn source() -> (Store, Position, String) {
 fn a_fork_has_the_state_of_its_moment_and_goes_its_own_way() {
     let (store, position, state) = source();
     let sim = Sim::new(1);
-    let now = json(&store).unwrap();
+    let now = json(&store, "notes");
     assert_eq!(store.fork_on(position, Arc::new(sim.clone())).unwrap(), position);
-    let fork = open(&sim).unwrap();
+    let fork = on(small(), &sim);
     assert!(fork.report().clean && !fork.report().created);
-    assert_eq!((json(&fork).unwrap(), fork.horizon()), (state.clone(), position));
+    assert_eq!((json(&fork, "notes"), fork.horizon()), (state.clone(), position));
     assert_eq!(fork.position().lsn, position.lsn.next(), "one record says where it comes from");
     assert!(fork.timeline().page(1, None).unwrap().points.is_empty(), "and changes nothing");
     let (old, new) = (store.at(position).unwrap(), fork.entry("notes.4").unwrap().unwrap());
     assert_eq!(old.entry("notes.4").unwrap().unwrap(), new, "revision and time stay what they were");
     fork.set("notes.1.n", &"fork").unwrap();
     store.set("notes.1.n", &"store").unwrap();
-    let fork_now = json(&fork).unwrap();
+    let fork_now = json(&fork, "notes");
     assert!(fork_now.contains("fork") && !now.contains("fork"));
     assert!(fork.set("notes.x", &1).unwrap().position > position, "numbered on");
     fork.rollback_to(position).unwrap().commit().unwrap();
-    assert_eq!(json(&fork).unwrap(), state);
+    assert_eq!(json(&fork, "notes"), state);
     fork.snapshot().unwrap();
     fork.compact(&Retention::forever().bytes(1)).unwrap();
     fork.close().unwrap();
     drop(fork);
-    let fork = open(&sim).unwrap();
-    assert_eq!(json(&fork).unwrap(), state);
+    let fork = on(small(), &sim);
+    assert_eq!(json(&fork, "notes"), state);
     let before = fork.at(Position::START).expect_err("its history begins with the fork");
     assert!(matches!(before.kind(), ErrorKind::BeforeHorizon { .. }));
     assert_eq!(fork.history("notes.1.n").unwrap().count(), 2, "its own changes only");
-    assert!(json(&store).unwrap().contains("store"), "the original has its own");
+    assert!(json(&store, "notes").contains("store"), "the original has its own");
 }
 
 #[test]
@@ -75,12 +69,12 @@ fn forks_of_the_beginning_of_now_and_of_a_fork_are_stores_too() {
     let (store, ..) = source();
     let (empty, now, again) = (Sim::new(1), Sim::new(2), Sim::new(3));
     store.fork_on(Position::START, Arc::new(empty.clone())).unwrap();
-    assert_eq!(json(&open(&empty).unwrap()).unwrap(), "-");
+    assert_eq!(json(&on(small(), &empty), "notes"), "-");
     store.fork_on(When::now(), Arc::new(now.clone())).unwrap();
-    let fork = open(&now).unwrap();
-    assert_eq!(json(&fork).unwrap(), json(&store).unwrap());
+    let fork = on(small(), &now);
+    assert_eq!(json(&fork, "notes"), json(&store, "notes"));
     fork.fork_on(fork.position(), Arc::new(again.clone())).unwrap();
-    assert_eq!(json(&open(&again).unwrap()).unwrap(), json(&store).unwrap());
+    assert_eq!(json(&on(small(), &again), "notes"), json(&store, "notes"));
 }
 
 #[test]
@@ -114,12 +108,12 @@ fn a_directory_with_anything_in_it_is_refused_and_left_as_it_was() {
 #[test]
 fn a_fork_has_two_ways_to_its_state_and_a_rotten_block_loses_nothing() {
     const COUNT: usize = 600;
-    let store = open(&Sim::new(9)).unwrap();
+    let store = on(small(), &Sim::new(9));
     for number in 0..COUNT {
         store.set(path!("notes", number), &"x".repeat(300)).unwrap();
     }
     let position = store.position();
-    let state = json(&store).unwrap();
+    let state = json(&store, "notes");
     let runs = |sim: &Sim| -> Vec<(String, u64)> {
         sim.files().into_iter().filter(|(name, _)| name.ends_with(".run")).collect()
     };
@@ -131,7 +125,7 @@ fn a_fork_has_two_ways_to_its_state_and_a_rotten_block_loses_nothing() {
         for place in &rotten {
             sim.flip(&there[*place].0, there[*place].1 / 2, 0x10).unwrap();
         }
-        let fork = open(&sim).unwrap();
+        let fork = on(small(), &sim);
         let damage = (0..COUNT).find_map(|number| fork.get::<String>(path!("notes", number)).err());
         if let Some(error) = damage {
             assert_eq!(error.kind(), &ErrorKind::Damaged);
@@ -145,12 +139,11 @@ fn a_fork_has_two_ways_to_its_state_and_a_rotten_block_loses_nothing() {
             continue;
         }
         fork.mend().unwrap();
-        assert_eq!(json(&fork).unwrap(), state, "made anew from the other");
+        assert_eq!(json(&fork, "notes"), state, "made anew from the other");
         fork.set("notes.more", &1).unwrap();
         fork.snapshot().unwrap();
-        fork.close().unwrap();
-        drop(fork);
-        let fork = open(&sim).unwrap();
+        shut(fork);
+        let fork = on(small(), &sim);
         assert_eq!(fork.keys("notes").unwrap().len(), COUNT + 1);
         assert!((0..COUNT).all(|number| fork.get::<String>(path!("notes", number)).is_ok()));
     }
@@ -175,7 +168,7 @@ fn a_fork_cut_at_every_step_is_no_store_or_a_whole_one() {
     };
     let check = |sim: &Sim, promised: &Promised| -> Outcome {
         let (store, position, state) = source();
-        let opened = options().must_exist().open_on(Arc::new(sim.clone()));
+        let opened = small().must_exist().open_on(Arc::new(sim.clone()));
         let fork = match opened {
             Err(error) if *error.kind() == ErrorKind::Missing && !promised.forked => {
                 store.fork_on(position, Arc::new(sim.clone()))?;
@@ -186,7 +179,7 @@ fn a_fork_cut_at_every_step_is_no_store_or_a_whole_one() {
         if everlog::medium::Medium::names(sim)?.iter().any(|name| name == "forking") {
             return Err("a store in use must not look like a fork in the making".into());
         }
-        if json(&fork)? != state && !fork.contains("notes.used")? {
+        if json(&fork, "notes") != state && !fork.contains("notes.used")? {
             return Err("the fork has another state".into());
         }
         if fork.at(position)?.get_value("notes")?.map(|value| value.to_string()) != Some(state) {

@@ -3,32 +3,19 @@
 #![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
-use std::sync::Arc;
+mod store_kit;
+
 use std::time::Duration;
 
-use everlog::journal::{Background, Retention};
+use everlog::journal::Retention;
 use everlog::medium::Sim;
-use everlog::store::{Changed, PathChange, Value};
-use everlog::testing::ManualClock;
+use everlog::store::{Changed, PathChange};
 use everlog::{ErrorKind, Meta, Store, Timestamp, When, path};
 use proptest::prelude::*;
-
-fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::new("2026-11-19T18:00:00Z".parse().expect("a time")))
-}
-
-fn open(sim: &Sim, clock: &Arc<ManualClock>) -> Store {
-    let options = Store::options().background(Background::Inline).clock(clock.clone());
-    let options = options.journal(|journal| journal.segment_bytes(16 << 10, 16 << 10));
-    options.open_on(Arc::new(sim.clone())).expect("opens")
-}
+use store_kit::{clock, clocked, text};
 
 fn store() -> Store {
-    open(&Sim::new(1), &clock())
-}
-
-fn text(value: &Option<Value>) -> String {
-    value.as_ref().map_or("-".to_owned(), Value::to_string)
+    clocked(&Sim::new(1), &clock())
 }
 
 fn told(history: impl Iterator<Item = everlog::Result<Changed>>) -> Vec<String> {
@@ -101,7 +88,7 @@ fn an_element_taken_out_of_a_list_is_a_change_of_each_place_behind_it() {
 #[test]
 fn changes_in_one_instant_and_under_a_clock_that_steps_back_stay_in_order() {
     let clock = clock();
-    let store = open(&Sim::new(1), &clock);
+    let store = clocked(&Sim::new(1), &clock);
     let mut positions = Vec::new();
     for number in 0..6 {
         positions.push(store.set("a.n", &number).unwrap());
@@ -158,7 +145,7 @@ fn a_long_history_reads_the_same_from_both_ends() {
 fn before_the_horizon_there_is_an_error_that_names_the_earliest_moment() {
     let clock = clock();
     let sim = Sim::new(1);
-    let store = open(&sim, &clock);
+    let store = clocked(&sim, &clock);
     let first = store.set("a.n", &0).unwrap();
     for number in 1..2000 {
         store.set("a.n", &number).unwrap();

@@ -373,3 +373,45 @@ fn fifty_megabytes_come_in_whole_h16() {
     }
     assert_eq!(view.keys("c").unwrap().len(), count);
 }
+
+/// T26: a dry run finds what would keep the import from being written, also where nothing can be written.
+#[test]
+fn a_dry_run_is_refused_by_what_would_refuse_the_import() {
+    use everlog::store::Collection;
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = || {
+        Store::options()
+            .collection(Collection::new("small").bytes_max(50))
+            .collection(Collection::new("recent").keep_last(1))
+            .value_bytes_max(1000)
+    };
+    let store = options().open(directory.path().join("store")).expect("opens");
+    store.set("small.a", "x").unwrap();
+    let long = format!(r#"{{"a": "{}"}}"#, "x".repeat(2000));
+    let some = format!(r#"{{"b": "{}"}}"#, "x".repeat(100));
+    let quota = |error: &everlog::Error| matches!(error.kind(), ErrorKind::Quota { max: 50, .. });
+    let large = |error: &everlog::Error| matches!(error.kind(), ErrorKind::TooLarge { max: 1000, .. });
+    let mut handle = store;
+    for is_read_only in [false, true] {
+        if is_read_only {
+            handle.close().unwrap();
+            drop(handle);
+            handle = options().read_only().open(directory.path().join("store")).expect("opens");
+        }
+        let before = handle.position();
+        let dry = |text: &str, collection: &str| {
+            import(&handle, text, &Import::new().as_collection(collection).dry_run())
+        };
+        let error = dry(&some, "small").expect_err("too much for the collection");
+        assert!(quota(&error), "{error}");
+        let error = dry(&long, "free").expect_err("too large a value");
+        assert!(large(&error), "{error}");
+        let report = dry(r#"{"b": 1, "c": 2}"#, "recent").unwrap();
+        assert_eq!((report.is_dry_run, report.added), (true, 2));
+        assert_eq!(handle.position(), before);
+        if !is_read_only {
+            assert!(quota(&import(&handle, &some, &Import::new().as_collection("small")).unwrap_err()));
+            assert!(large(&import(&handle, &long, &Import::new().as_collection("free")).unwrap_err()));
+        }
+    }
+}

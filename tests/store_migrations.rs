@@ -3,25 +3,17 @@
 #![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
+mod store_kit;
+
 use std::path::PathBuf;
 
 use everlog::store::{DataVersion, Migration, Migrations, StoreOptions};
 use everlog::{Error, ErrorKind, Store, When};
 use serde_json::json;
-
-fn scratch() -> (tempfile::TempDir, PathBuf) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("store");
-    (directory, path)
-}
+use store_kit::{place, shut};
 
 fn with(migrations: Migrations) -> StoreOptions {
     Store::options().migrations(migrations)
-}
-
-fn shut(store: Store) {
-    store.close().expect("closes");
-    drop(store);
 }
 
 /// Version 1.0: a theme at the top. 1.1 adds a size. 2.0 moves the theme.
@@ -52,7 +44,7 @@ fn old_store(path: &PathBuf) {
 /// T09, T31, T44, T48: in order, once, behind a pin, and recorded.
 #[test]
 fn steps_run_once_in_order_behind_a_pin_and_are_recorded() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     old_store(&path);
     let store = with(two()).open(&path).unwrap();
     assert_eq!(version(&store), "2.0");
@@ -75,7 +67,7 @@ fn steps_run_once_in_order_behind_a_pin_and_are_recorded() {
 
 #[test]
 fn a_fresh_store_begins_with_the_newest_version_and_runs_nothing() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     let never = Migration::new(3, 0, "never", |_| panic!("there is nothing to migrate"));
     let store = with(two().add(never.clone())).open(&path).unwrap();
     assert_eq!(version(&store), "3.0");
@@ -87,7 +79,7 @@ fn a_fresh_store_begins_with_the_newest_version_and_runs_nothing() {
 
 #[test]
 fn data_without_a_version_are_older_than_every_step() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     let store = Store::open(&path).unwrap();
     store.set("settings.theme", "dark").unwrap();
     assert_eq!(version(&store), "none");
@@ -103,7 +95,7 @@ fn data_without_a_version_are_older_than_every_step() {
 /// T44: a minor version adds and needs no step; a major one needs one, and none may be missing.
 #[test]
 fn minor_versions_pass_and_missing_steps_are_named() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     old_store(&path);
     let store = with(one().version(1, 7)).open(&path).unwrap();
     assert_eq!(version(&store), "1.7");
@@ -133,7 +125,7 @@ fn minor_versions_pass_and_missing_steps_are_named() {
 
 #[test]
 fn a_step_that_fails_or_panics_changes_nothing_and_opening_says_so() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     old_store(&path);
     let store = with(one()).open(&path).unwrap();
     store.set("settings.taken", &1).unwrap();
@@ -168,7 +160,7 @@ fn a_step_that_fails_or_panics_changes_nothing_and_opening_says_so() {
 
 #[test]
 fn data_newer_than_the_program_open_for_reading_only() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     shut({
         let store = with(two()).open(&path).unwrap();
         store.set("settings.look.theme", "dark").unwrap();
@@ -195,7 +187,7 @@ fn data_newer_than_the_program_open_for_reading_only() {
 /// T48: the difference that migrations would make, before they make it.
 #[test]
 fn a_dry_run_shows_what_would_change() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     old_store(&path);
     let look = with(two()).read_only().open(&path).unwrap();
     let dry = look.dry_run().unwrap();
@@ -221,8 +213,19 @@ fn a_dry_run_shows_what_would_change() {
 }
 
 #[test]
-fn rename_maps_move_fields_of_all_documents_and_whole_collections() {
+fn what_is_there_may_move_also_where_it_is_larger_than_one_value_may_be() {
     let (_directory, path) = scratch();
+    let store = Store::open(&path).unwrap();
+    store.set("c.large", &json!(["x".repeat(700), "y".repeat(700)])).unwrap();
+    shut(store);
+    let moves = Migrations::new().add(Migration::renaming(1, 0, "moves").rename("c.large", "d.large"));
+    let store = with(moves).value_bytes_max(1000).open(&path).unwrap();
+    assert_eq!((store.keys("c").unwrap().len(), store.keys("d").unwrap()), (0, vec!["large".to_owned()]));
+}
+
+#[test]
+fn rename_maps_move_fields_of_all_documents_and_whole_collections() {
+    let (_directory, path) = place();
     let store = Store::open(&path).unwrap();
     store.set("notes.a", &json!({"name": "Milk", "parts": [{"n": 1}, {"m": 2}]})).unwrap();
     store.set("notes.b", &json!({"body": "x"})).unwrap();
@@ -257,10 +260,39 @@ fn rename_maps_move_fields_of_all_documents_and_whole_collections() {
     }
 }
 
+/// Elements move up when one before them is taken out, and all the same none is left behind.
+#[test]
+fn rename_maps_move_all_elements_of_lists() {
+    let (_directory, path) = scratch();
+    let store = Store::open(&path).unwrap();
+    let all: Vec<u8> = (0..12).collect();
+    store.set("c.k", &json!({"list": all, "nested": [[1, 2], [3]], "parts": [{"n": 1}, {"n": 2}]})).unwrap();
+    shut(store);
+    let step = Migration::renaming(1, 0, "lists")
+        .rename("c.k.list.*", "c.k.items.*")
+        .rename("c.k.nested.*.*", "c.k.grid.*.*")
+        .rename("c.k.parts.*", "c.k.parts.*.part");
+    let store = with(Migrations::new().add(step)).open(&path).unwrap();
+    let found: serde_json::Value = store.get("c.k").unwrap().unwrap();
+    let items: serde_json::Map<_, _> = all.iter().map(|n| (n.to_string(), json!(n))).collect();
+    assert_eq!(
+        found,
+        json!({
+            "list": [], "items": items,
+            "nested": [[], []], "grid": {"0": {"0": 1, "1": 2}, "1": {"0": 3}},
+            "parts": [{"part": {"n": 1}}, {"part": {"n": 2}}],
+        })
+    );
+    shut(store);
+    let clash = Migration::renaming(1, 1, "clash").rename("c.k.items.*", "c.k.grid.*");
+    let moves = Migrations::new().add(Migration::renaming(1, 0, "lists")).add(clash);
+    assert_eq!(with(moves).open(&path).expect_err("taken").kind(), &ErrorKind::Conflict);
+}
+
 /// T67, H44: a view of the past is what it was, and in today's form when that is asked for.
 #[test]
 fn the_past_stays_as_it_was_and_reads_in_todays_form_when_asked() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     let store = Store::open(&path).unwrap();
     let unversioned = store.set("settings.theme", "green").unwrap().position;
     shut(store);
@@ -289,7 +321,7 @@ fn the_past_stays_as_it_was_and_reads_in_todays_form_when_asked() {
 /// T67: what a rollback brings back has today's form, whatever revisions happen to be named alike.
 #[test]
 fn a_rollback_across_a_migration_brings_the_old_state_forward_first() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     let store = Store::open(&path).unwrap();
     let target = store.set("notes.c", &json!({"name": "Milk"})).unwrap().position;
     store.set("notes.c.body", &1).unwrap();

@@ -3,13 +3,15 @@
 #![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::disallowed_methods, reason = "this is a test")]
 
+mod store_kit;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use everlog::journal::Background;
 use everlog::store::{Collection, Import, Mirror, Value};
 use everlog::{ErrorKind, Store, path};
+use store_kit::{patiently, quiet, scratch, scratch_with, shut};
 
 struct Scene {
     store: Store,
@@ -19,9 +21,7 @@ struct Scene {
 
 /// A store without threads: a mirror is written when that is asked.
 fn scene() -> Scene {
-    let directory = tempfile::tempdir().expect("a directory");
-    let options = Store::options().background(Background::Inline);
-    let store = options.open(directory.path().join("store")).expect("opens");
+    let (directory, store) = scratch_with(quiet());
     Scene { store, file: directory.path().join("my settings.json"), directory }
 }
 
@@ -43,16 +43,6 @@ fn edit(file: &Path, from: &str, to: &str) {
     std::fs::write(file, old.replace(from, to)).expect("writes");
 }
 
-fn patiently(what: &str, mut look: impl FnMut() -> bool) {
-    for _ in 0..1000 {
-        if look() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("{what}");
-}
-
 fn conflict(mirror: &Mirror) -> String {
     let error = mirror.write().expect_err("refuses");
     assert_eq!(error.kind(), &ErrorKind::Conflict, "{error}");
@@ -62,8 +52,7 @@ fn conflict(mirror: &Mirror) -> String {
 
 #[test]
 fn the_file_follows_commits_by_itself_and_shows_the_end_after_a_close() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(directory.path().join("store")).unwrap();
+    let (directory, store) = scratch();
     let file = directory.path().join("settings.json");
     store.set("settings.theme", "dark").unwrap();
     let mirror = store.mirror("settings", &file).unwrap();
@@ -165,9 +154,8 @@ fn a_mirror_goes_on_where_an_earlier_one_ended_also_after_edits() {
     store.set("settings.a", &1).unwrap();
     drop(store.mirror("settings", &file).unwrap());
     store.set("settings.a", &2).unwrap();
-    store.close().unwrap();
-    drop(store);
-    let store = Store::options().background(Background::Inline).open(directory.path().join("store")).unwrap();
+    shut(store);
+    let store = quiet().open(directory.path().join("store")).unwrap();
     let mirror = store.mirror("settings", &file).unwrap();
     assert_eq!(documents(&file), r#"{"a":2}"#);
     drop(mirror);
@@ -193,11 +181,9 @@ fn documents_called_like_the_header_are_kept_apart_and_a_mirror_can_be_imported_
 
 #[test]
 fn an_edit_is_compared_with_what_is_stored_and_not_with_the_defaults_under_it() {
-    let directory = tempfile::tempdir().expect("a directory");
     let defaults = serde_json::json!({"window": {"width": 1, "height": 2}, "theme": "light"});
     let settings = Collection::new("settings").defaults(&defaults).unwrap();
-    let options = Store::options().background(Background::Inline).collection(settings);
-    let store = options.open(directory.path().join("store")).expect("opens");
+    let (directory, store) = scratch_with(quiet().collection(settings));
     let file = directory.path().join("settings.json");
     store.set("settings.window.width", &5).unwrap();
     let _mirror = store.mirror("settings", &file).unwrap();
@@ -255,8 +241,7 @@ fn what_no_value_can_hold_is_refused_and_what_is_only_nearly_held_is_told() {
 
 #[test]
 fn two_who_write_the_file_at_once_never_show_half_of_it_and_the_newest_stays() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(directory.path().join("store")).unwrap();
+    let (directory, store) = scratch();
     let file = directory.path().join("notes.json");
     let filler = "x".repeat(100);
     store

@@ -3,13 +3,10 @@
 #![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
-use everlog::{ErrorKind, Meta, Store, View, path};
+mod store_kit;
 
-fn scratch() -> (tempfile::TempDir, Store) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(directory.path().join("store")).expect("opens");
-    (directory, store)
-}
+use everlog::{ErrorKind, Meta, Store, View, path};
+use store_kit::scratch;
 
 fn fill(store: &Store, numbers: std::ops::Range<u32>) {
     store

@@ -3,22 +3,17 @@
 #![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
-use std::sync::Arc;
+mod store_kit;
 
-use everlog::journal::Background;
 use everlog::medium::Sim;
 use everlog::medium::sim::Crash;
-use everlog::store::StoreOptions;
-use everlog::{ErrorKind, Store, When, path};
-
-fn open_on(sim: &Sim) -> Store {
-    StoreOptions::new().open_on(Arc::new(sim.clone())).expect("opens")
-}
+use everlog::{ErrorKind, When, path};
+use store_kit::{inline, threads};
 
 #[test]
 fn pins_come_and_go_beside_transactions_and_none_is_moved() {
     let sim = Sim::new(5);
-    let store = open_on(&sim);
+    let store = threads(&sim);
     store.set("a.start", &0).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -52,7 +47,7 @@ fn pins_come_and_go_beside_transactions_and_none_is_moved() {
     }
     store.close().unwrap();
     drop(store);
-    let store = open_on(&sim);
+    let store = threads(&sim);
     assert_eq!(store.view().bytes(), bytes);
     assert!(store.pins().is_empty());
 }
@@ -61,11 +56,10 @@ fn pins_come_and_go_beside_transactions_and_none_is_moved() {
 #[test]
 fn a_pin_before_nothing_is_durable_when_it_is_answered() {
     let sim = Sim::new(6);
-    let options = StoreOptions::new().background(Background::Inline);
-    let store = options.open_on(Arc::new(sim.clone())).expect("opens");
+    let store = inline(&sim);
     store.set("a.start", &0).unwrap();
     store.pin_before("here", |_| Ok(())).unwrap();
-    let store = open_on(&sim.crash(Crash::LoseAll));
+    let store = threads(&sim.crash(Crash::LoseAll));
     assert_eq!(store.pins().len(), 1);
 }
 
@@ -73,7 +67,7 @@ fn a_pin_before_nothing_is_durable_when_it_is_answered() {
 #[test]
 fn a_pin_moves_the_store_on_as_a_commit_does() {
     let sim = Sim::new(7);
-    let store = open_on(&sim);
+    let store = threads(&sim);
     let set = store.set("a.b", &1).unwrap();
     let pinned = store.pin("one", set.position, "a note").unwrap();
     assert_eq!(store.view().position(), pinned.position);
@@ -82,7 +76,7 @@ fn a_pin_moves_the_store_on_as_a_commit_does() {
     let moved = store.pin("one", pinned.position, "").unwrap();
     let pins = store.pins();
     assert_eq!((pins.len(), pins[0].position), (1, pinned.position));
-    let store = open_on(&sim.crash(Crash::LoseAll));
+    let store = threads(&sim.crash(Crash::LoseAll));
     assert_eq!(store.view().position(), moved.position);
     assert_eq!(store.at(When::pin("one")).unwrap().get::<u8>("a.b").unwrap(), Some(1));
 }

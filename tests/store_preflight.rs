@@ -3,19 +3,13 @@
 #![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
-use std::sync::Arc;
+mod store_kit;
+
 use std::time::Duration;
 
-use everlog::journal::Background;
 use everlog::medium::Sim;
-use everlog::testing::ManualClock;
-use everlog::{Error, ErrorKind, Store, Timestamp};
-
-fn scratch() -> (tempfile::TempDir, Store) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(directory.path().join("store")).expect("opens");
-    (directory, store)
-}
+use everlog::{Error, ErrorKind, Store};
+use store_kit::{clock, clocked, scratch, scratch_with};
 
 /// T26, S09, S20: what would be written is known before.
 #[test]
@@ -70,10 +64,9 @@ fn what_the_closure_refuses_is_part_of_the_answer() {
 /// S09, S10: sizes and quota.
 #[test]
 fn limits_that_would_be_passed_are_named() {
-    let directory = tempfile::tempdir().expect("a directory");
     let options =
         Store::options().journal(|journal| journal.record_bytes_max(100 << 10).journal_bytes_max(4 << 20));
-    let store = options.open(directory.path().join("store")).unwrap();
+    let (_directory, store) = scratch_with(options);
     let large = "x".repeat(200 << 10);
     let limit = store.preflight(|tx| tx.set("a.b", &large)).unwrap().limit.expect("too large");
     assert!(matches!(limit.kind(), ErrorKind::TooLarge { .. }), "{limit}");
@@ -95,11 +88,10 @@ fn limits_that_would_be_passed_are_named() {
 #[test]
 fn bounds_of_collections_are_kept_and_their_limits_named() {
     use everlog::store::Collection;
-    let directory = tempfile::tempdir().expect("a directory");
     let options = Store::options()
         .collection(Collection::new("recent").keep_last(1))
         .collection(Collection::new("small").bytes_max(20));
-    let store = options.open(directory.path().join("store")).unwrap();
+    let (_directory, store) = scratch_with(options);
     store.set("recent.a", &1).unwrap();
     let preflight = store.preflight(|tx| tx.set("recent.b", &2)).unwrap();
     let paths: Vec<String> = preflight.changes.iter().map(|change| change.path.to_string()).collect();
@@ -126,9 +118,8 @@ fn a_closed_store_and_one_for_reading_answer_with_an_error() {
 #[test]
 fn all_violations_are_told_at_once() {
     use everlog::store::Schema;
-    let directory = tempfile::tempdir().expect("a directory");
     let options = Store::options().schema("notes", Schema::each(r#"{"required": ["title"]}"#));
-    let store = options.open(directory.path().join("store")).unwrap();
+    let (_directory, store) = scratch_with(options);
     let preflight = store
         .preflight(|tx| Ok((tx.set("notes.a.b", &1)?, tx.set("notes.c.d", &1)?, tx.set("free.a", &1)?)))
         .unwrap();
@@ -141,11 +132,9 @@ fn all_violations_are_told_at_once() {
 #[test]
 fn a_preflight_leaves_no_trace_in_the_ages_of_entries() {
     let hour = Duration::from_secs(3600);
-    let wall = Timestamp::from_micros(1_763_575_200_000_000);
     for tries in 0..3 {
-        let clock = Arc::new(ManualClock::new(wall));
-        let options = Store::options().background(Background::Inline).clock(clock.clone());
-        let store = options.open_on(Arc::new(Sim::new(1))).unwrap();
+        let clock = clock();
+        let store = clocked(&Sim::new(1), &clock);
         let series = store.series::<u32>("log.here").max_age(hour);
         match tries {
             0 => {}
@@ -159,7 +148,7 @@ fn a_preflight_leaves_no_trace_in_the_ages_of_entries() {
         series.push(&1).unwrap();
         // The wall clock leaps; a second has passed.
         clock.advance(Duration::from_secs(1));
-        clock.set_wall(wall.plus(20 * hour));
+        clock.advance_wall(10 * hour);
         series.push(&2).unwrap();
         assert_eq!(series.len().unwrap(), 2, "after {tries}");
     }

@@ -3,26 +3,22 @@
 #![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
+mod store_kit;
+
 use std::sync::Arc;
 
-use everlog::journal::Background;
 use everlog::medium::Sim;
 use everlog::store::{PathChange, Value};
 use everlog::{ErrorKind, Meta, Store, When, path};
 use proptest::prelude::*;
+use store_kit::{json, on, quiet, shut};
 
 fn open(sim: &Sim) -> Store {
-    let options =
-        Store::options().background(Background::Inline).not_rolled_back(["tokens", "users.a.secret"]);
-    options.open_on(Arc::new(sim.clone())).expect("opens")
+    on(quiet().not_rolled_back(["tokens", "users.a.secret"]), sim)
 }
 
 fn store() -> Store {
     open(&Sim::new(1))
-}
-
-fn json(store: &Store, path: &str) -> String {
-    store.get_value(path).unwrap().map_or("-".to_owned(), |value| value.to_string())
 }
 
 fn paths(changes: &[PathChange]) -> Vec<String> {
@@ -57,8 +53,7 @@ fn a_rollback_brings_back_what_was_and_a_rollback_of_it_what_was_after() {
     let point = store.timeline().page(1, None).unwrap().points.remove(0);
     assert_eq!((point.position, point.rollback_to), (receipt.position, Some(before)));
     assert_eq!(point.actor(), Some("anna"));
-    store.close().unwrap();
-    drop(store);
+    shut(store);
     let store = open(&sim);
     assert_eq!(json(&store, "settings"), old, "also after reopening");
     store.rollback_to(after).unwrap().commit().unwrap();
@@ -94,6 +89,34 @@ fn a_rollback_of_some_paths_leaves_the_others_alone() {
     assert_eq!(error.kind(), &ErrorKind::Input);
 }
 
+/// A place inside a list is what has its number: the elements around it stay, each of them.
+#[test]
+fn places_of_a_list_are_rolled_back_by_their_numbers_and_the_other_elements_stay() {
+    let store = store();
+    let long: Vec<u8> = (0..12).collect();
+    let back = |target: &[u8], now: &[u8], places: &[usize]| {
+        let before = store.set("c.k.list", target).unwrap().position;
+        store.set("c.k.list", now).unwrap();
+        let places: Vec<_> = places.iter().map(|place| path!("c", "k", "list", place)).collect();
+        store.rollback_to(before).unwrap().only(places).unwrap().commit().unwrap();
+        json(&store, "c.k.list")
+    };
+    assert_eq!(back(&[1], &[1, 2, 3, 4], &[1, 2]), "[1,4]");
+    assert_eq!(back(&long[..2], &long, &[2, 3, 9, 10]), "[0,1,4,5,6,7,8,11]");
+    assert_eq!(back(&long, &long[..9], &[9, 10]), "[0,1,2,3,4,5,6,7,8,9,10]");
+    assert_eq!(back(&[7, 8], &[1, 2, 3, 4], &[0, 3]), "[7,2,3]");
+}
+
+#[test]
+fn places_of_a_list_that_are_not_rolled_back_stay_and_the_elements_behind_them_come_back() {
+    let options = Store::options().background(Background::Inline).not_rolled_back(["c.k.1", "c.k.2"]);
+    let store = options.open_on(Arc::new(Sim::new(1))).expect("opens");
+    let before = store.set("c.k", &[1, 2, 3, 4]).unwrap().position;
+    store.set("c.k", &[9]).unwrap();
+    store.rollback_to(before).unwrap().commit().unwrap();
+    assert_eq!(json(&store, "c.k"), "[1,4]", "neither of the two comes back");
+}
+
 /// S32: what moved since the preview is a conflict, and nothing is overwritten; what did not touch it is none.
 #[test]
 fn a_path_that_moved_since_the_preview_is_a_conflict_and_nothing_is_written() {
@@ -120,6 +143,29 @@ fn a_path_that_moved_since_the_preview_is_a_conflict_and_nothing_is_written() {
     store.set("settings.c", &7).unwrap();
     preview.commit().unwrap();
     assert_eq!(json(&store, "settings"), r#"{"a":{"list":[1],"x":1,"y":7},"b":1,"c":7}"#);
+}
+
+/// S32: an element that is somewhere else now is not to be taken for the one that was seen.
+#[test]
+fn a_list_in_which_others_moved_elements_since_the_preview_is_a_conflict() {
+    let store = store();
+    let before = store.set("c.k", &serde_json::json!({"list": [0, 5, 7, 9], "n": 1})).unwrap().position;
+    store.set("c.k.list.1", &7).unwrap();
+    let preview = store.rollback_to(before).unwrap();
+    assert_eq!(paths(preview.changes()), ["c.k.list.1"]);
+    store.remove("c.k.list.0").unwrap();
+    assert_eq!(json(&store, "c.k.list"), "[7,7,9]");
+    assert_eq!(preview.commit().expect_err("moved").kind(), &ErrorKind::Conflict);
+    assert_eq!(json(&store, "c.k.list"), "[7,7,9]", "nothing was written");
+    store.set("c.k.list", &[0, 7, 7, 9]).unwrap();
+    let preview = store.rollback_to(before).unwrap();
+    store.set("c.k.n", &2).unwrap();
+    preview.commit().unwrap();
+    assert_eq!(
+        json(&store, "c.k"),
+        r#"{"list":[0,5,7,9],"n":2}"#,
+        "what stands beside the list is another place"
+    );
 }
 
 trait SetValue {
@@ -153,6 +199,29 @@ fn what_is_not_rolled_back_stays_and_the_preview_tells_of_it() {
     store.remove("users.a").unwrap();
     store.rollback_to(before).unwrap().commit().unwrap();
     assert_eq!(json(&store, "users.a"), r#"{"name":"A"}"#, "and what was removed is not brought back");
+}
+
+/// The limit of a value is for what comes in; what was there may come back.
+#[test]
+fn a_document_larger_than_one_value_may_be_comes_back() {
+    let half = "x".repeat(7_900_000);
+    let store = store();
+    store.set("c.k.a", &half).unwrap();
+    store.set("c.k.b", &1).unwrap();
+    let (one, first) = (store.position(), store.get_value("c").unwrap());
+    store.set("c.k.a", &1).unwrap();
+    store.set("c.k.b", &half).unwrap();
+    let (other, second) = (store.position(), store.get_value("c").unwrap());
+    store.set("c.k.a", &half[..5_000_000]).unwrap();
+    let (whole, third) = (store.position(), store.get_value("c").unwrap());
+    store.remove("c.k").unwrap();
+    for (position, state) in [(whole, third), (one, first.clone()), (other, second), (one, first)] {
+        store.rollback_to(position).unwrap().commit().unwrap();
+        assert!(store.get_value("c").unwrap() == state, "the state at {position}");
+    }
+    let refused =
+        store.set("c.k", &[half.as_str(), "more than eight mebibytes in one value", &half[..500_000]]);
+    assert!(matches!(refused.expect_err("too large").kind(), ErrorKind::TooLarge { .. }));
 }
 
 #[test]

@@ -3,9 +3,12 @@
 #![cfg(feature = "schema")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
+mod store_kit;
+
 use everlog::store::{Collection, Migration, Migrations, Schema, StoreOptions};
 use everlog::{ErrorKind, Store, path};
 use serde_json::json;
+use store_kit::{place, shut};
 
 const NOTE: &str = r#"{
     "type": "object",
@@ -18,12 +21,6 @@ const NOTE: &str = r#"{
     "additionalProperties": false
 }"#;
 
-fn scratch() -> (tempfile::TempDir, std::path::PathBuf) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("store");
-    (directory, path)
-}
-
 fn noted() -> StoreOptions {
     Store::options().schema("notes", Schema::each(NOTE))
 }
@@ -31,7 +28,7 @@ fn noted() -> StoreOptions {
 /// H14, H56, T08: the failing path and rule, all of them at once.
 #[test]
 fn every_violation_is_named_with_path_and_rule_and_nothing_is_written() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     let store = noted().open(&path).unwrap();
     store.set("notes.a", &json!({"title": "Milk", "stars": 3})).unwrap();
     let before = store.position();
@@ -70,7 +67,7 @@ fn every_violation_is_named_with_path_and_rule_and_nothing_is_written() {
 /// H40: free text where a choice is meant.
 #[test]
 fn each_way_to_write_passes_the_schema() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     let kinds = json!({"type": "object", "properties": {
         "phase": {"enum": ["dns", "tcp", "tls", 4, null, true, 1.0]},
         "list": {"maxItems": 2},
@@ -99,7 +96,7 @@ fn each_way_to_write_passes_the_schema() {
 
 #[test]
 fn a_collection_as_a_whole_is_held_against_its_schema_at_each_change() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     let whole = json!({"required": ["theme"], "properties": {"theme": {"enum": ["dark", "light"]}}, "maxProperties": 2});
     let store = Store::options().schema("settings", Schema::whole(whole)).open(&path).unwrap();
     let error = store.set("settings.size", &1).expect_err("the theme is missing");
@@ -115,7 +112,7 @@ fn a_collection_as_a_whole_is_held_against_its_schema_at_each_change() {
 
 #[test]
 fn a_bad_schema_is_a_clear_error_before_anything_is_touched() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     for (schema, what) in [
         ("{", "is not JSON"),
         (r#"{"type": "text"}"#, "is not a schema at /type"),
@@ -136,7 +133,7 @@ fn a_bad_schema_is_a_clear_error_before_anything_is_touched() {
 /// T34: domains with rules of their own.
 #[test]
 fn a_collection_declares_its_schemas_and_defaults_count() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     let settings = Collection::new("settings")
         .defaults(&json!({"theme": "light", "window": {"width": 800}}))
         .unwrap()
@@ -157,7 +154,7 @@ fn a_collection_declares_its_schemas_and_defaults_count() {
 /// T32: what was valid once need not be valid today, and does not come back by a rollback or by undo.
 #[test]
 fn rollbacks_and_undo_pass_the_schema_of_today() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     let store = Store::open(&path).unwrap();
     let editor = store.undo_scope("editor", ["notes"]).unwrap();
     let past = store.set("notes.a", &json!({"name": "Milk"})).unwrap().position;
@@ -178,13 +175,12 @@ fn rollbacks_and_undo_pass_the_schema_of_today() {
 /// C03: at opening, when asked for, everything is looked at; nothing is silent and nothing is refused.
 #[test]
 fn the_whole_state_is_checked_at_opening_when_that_is_asked_for() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     let store = Store::open(&path).unwrap();
     store.set("notes.good", &json!({"title": "Milk"})).unwrap();
     store.set("notes.old", &json!({"name": "Bread"})).unwrap();
     store.set("other.old", &1).unwrap();
-    store.close().unwrap();
-    drop(store);
+    shut(store);
     let store = noted().check_all().open(&path).unwrap();
     let rules: Vec<&str> = store.violations().iter().map(|violation| violation.rule.as_str()).collect();
     assert_eq!(rules.len(), 2);
@@ -194,19 +190,17 @@ fn the_whole_state_is_checked_at_opening_when_that_is_asked_for() {
     store.set("notes.old", &json!({"title": "Bread"})).unwrap();
     assert_eq!(store.check_all().unwrap(), []);
     assert_eq!(store.violations().len(), 2, "what was found at opening");
-    store.close().unwrap();
-    drop(store);
+    shut(store);
     assert_eq!(noted().open(&path).unwrap().violations(), []);
 }
 
 /// T32: migrations pass the schemas, too.
 #[test]
 fn a_migration_that_breaks_the_schema_changes_nothing() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     let store = Store::open(&path).unwrap();
     store.set("notes.a.name", "Milk").unwrap();
-    store.close().unwrap();
-    drop(store);
+    shut(store);
     let half =
         Migrations::new().add(Migration::renaming(1, 0, "titles").rename("notes.*.name", "notes.*.caption"));
     let look = noted().migrations(half.clone()).read_only().open(&path).unwrap();
@@ -223,7 +217,7 @@ fn a_migration_that_breaks_the_schema_changes_nothing() {
 
 #[test]
 fn deep_values_and_schemas_that_refer_to_themselves_do_not_exhaust_the_stack() {
-    let (_directory, path) = scratch();
+    let (_directory, path) = place();
     let tree = json!({"$ref": "#/$defs/node", "$defs": {"node": {
         "properties": {"in": {"$ref": "#/$defs/node"}, "leaf": {"type": "integer"}}, "additionalProperties": false}}});
     let circle =
@@ -237,4 +231,47 @@ fn deep_values_and_schemas_that_refer_to_themselves_do_not_exhaust_the_stack() {
     let error = store.set(deep.join("leaf"), "x").expect_err("not valid");
     assert!(error.violations()[0].path.ends_with("in.leaf"));
     store.set("circles.c", &1).unwrap();
+}
+
+/// T08, E48: an import is held against the schemas like any other commit, and a dry run of it too.
+#[test]
+fn an_import_names_every_violation_by_path_and_rule_and_writes_nothing() {
+    use everlog::store::Import;
+    let (_directory, path) = scratch();
+    let store = noted().open(&path).unwrap();
+    store.set("notes.old", &json!({"title": "Milk"})).unwrap();
+    let before = store.position();
+    let text =
+        r#"{"good": {"title": "x"}, "a.b": {"title": "", "stars": 9}, "none": {}, "old": {"title": 1}}"#;
+    let lines = r#"{"collection": "notes", "key": "a", "value": {"stars": 7}}
+        {"collection": "free", "key": "b", "value": 1}"#;
+    let file = Import::new().as_collection("notes");
+    let all = [
+        (r"notes.a\.b.stars", "/properties/stars/maximum"),
+        (r"notes.a\.b.title", "/properties/title/minLength"),
+        ("notes.none", "/required"),
+        ("notes.old.title", "/properties/title/type"),
+    ];
+    let one = [("notes.a", "/required"), ("notes.a.stars", "/properties/stars/maximum")];
+    for (text, how, expected) in
+        [(text, file.clone(), &all[..]), (text, file.clone().salvage(), &all), (lines, Import::new(), &one)]
+    {
+        let (wet, dry) =
+            (store.import(text.as_bytes(), &how), store.import(text.as_bytes(), &how.clone().dry_run()));
+        let (wet, dry) = (wet.expect_err("not valid"), dry.expect_err("not valid"));
+        let mut found: Vec<(&str, &str)> = wet
+            .violations()
+            .iter()
+            .map(|violation| (violation.path.as_str(), violation.rule.as_str()))
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, expected);
+        assert_eq!(dry.violations(), wet.violations(), "a dry run says the same");
+        assert_eq!(dry.to_string(), wet.to_string());
+        assert_eq!(store.position(), before, "nothing is written");
+    }
+    let good = r#"{"good": {"title": "x"}}"#;
+    let report = store.import(good.as_bytes(), &file.clone().dry_run()).unwrap();
+    assert_eq!((report.added, store.position()), (1, before));
+    assert_eq!(store.import(good.as_bytes(), &file).unwrap().added, 1);
 }

@@ -3,23 +3,14 @@
 #![cfg(feature = "store")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
+mod store_kit;
+
 use std::collections::BTreeMap;
 
 use everlog::store::{Collection, Series, Value};
 use everlog::{ErrorKind, Store, Timestamp, path};
 use proptest::prelude::*;
-
-fn scratch() -> (tempfile::TempDir, Store) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(directory.path().join("store")).expect("opens");
-    (directory, store)
-}
-
-fn reopen(directory: &tempfile::TempDir, store: Store) -> Store {
-    store.close().expect("closes");
-    drop(store);
-    Store::open(directory.path().join("store")).expect("opens again")
-}
+use store_kit::{reopen, scratch, scratch_with};
 
 fn at(micros: u64) -> Timestamp {
     Timestamp::from_micros(micros)
@@ -135,9 +126,8 @@ fn keep_last_is_part_of_the_transaction_that_pushes_and_holds_at_every_moment() 
 
 #[test]
 fn what_a_collection_declares_holds_for_every_handle() {
-    let directory = tempfile::tempdir().expect("a directory");
     let options = Store::options().collection(Collection::new("log").series_keep_last(4));
-    let store = options.open(directory.path().join("store")).unwrap();
+    let (_directory, store) = scratch_with(options);
     let (plain, tight) = (store.series::<u64>("log.x"), store.series::<u64>("log.x").keep_last(2));
     for number in 0..6 {
         plain.push(&number).unwrap();

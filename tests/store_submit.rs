@@ -3,44 +3,17 @@
 #![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
-use std::time::Duration;
+mod store_kit;
 
-use everlog::journal::{Background, Retention};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use everlog::journal::Retention;
 use everlog::medium::Sim;
 use everlog::medium::sim::Crash;
 use everlog::store::{StoreOptions, WatchItem};
-use everlog::{Durability, Error, ErrorKind, Meta, Store, When, path};
-
-fn inline(sim: &Sim) -> Store {
-    StoreOptions::new().background(Background::Inline).open_on(Arc::new(sim.clone())).expect("opens")
-}
-
-fn threads(sim: &Sim) -> Store {
-    StoreOptions::new().open_on(Arc::new(sim.clone())).expect("opens")
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(outcome) => return outcome,
-            Poll::Pending => std::thread::park(),
-        }
-    }
-}
+use everlog::{Durability, Error, ErrorKind, Meta, When, path};
+use store_kit::{NOW, block_on, inline, on, threads};
 
 /// E05, H26: nothing is cancelled, nobody has to wait.
 #[test]
@@ -185,7 +158,7 @@ fn without_the_changes_there_is_no_pin_and_without_changes_only_the_pin() {
     store.set("a.c", &3).unwrap();
     let entry = store.entry("a.b").unwrap().unwrap();
     assert_eq!((entry.revision, entry.actor.as_deref()), (receipt.position, Some("ada")));
-    let told = std::iter::from_fn(|| watch.next_timeout(Duration::ZERO)).map(Result::unwrap);
+    let told = std::iter::from_fn(|| watch.next_timeout(NOW)).map(Result::unwrap);
     let changed = told.filter(|item| matches!(item, WatchItem::Changed { .. })).count();
     assert_eq!(changed, 2);
     assert_eq!(store.at(receipt.position).unwrap().get::<u64>("a.b").unwrap(), Some(2));
@@ -195,7 +168,7 @@ fn without_the_changes_there_is_no_pin_and_without_changes_only_the_pin() {
 #[test]
 fn pins_tickets_commits_and_compaction_of_many_threads_leave_what_each_was_told() {
     let options = StoreOptions::new().journal(|journal| journal.segment_bytes(16 << 10, 16 << 10));
-    let store = options.open_on(Arc::new(Sim::new(9))).expect("opens");
+    let store = on(options, &Sim::new(9));
     std::thread::scope(|scope| {
         for thread in 0..3 {
             let store = &store;

@@ -3,31 +3,22 @@
 #![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
-use std::sync::Arc;
-use std::time::Duration;
+mod store_kit;
 
-use everlog::journal::{Background, Retention};
+use std::sync::Arc;
+
+use everlog::journal::Retention;
 use everlog::medium::Sim;
 use everlog::medium::sim::Crash;
-use everlog::store::{Collection, Delivered, StoreOptions, StoreSubscription};
-use everlog::{Durability, Error, ErrorKind, Meta, Position, Store, When, path};
-
-const NOW: Duration = Duration::ZERO;
-const SOON: Duration = Duration::from_secs(20);
-
-fn inline(sim: &Sim) -> Store {
-    let options = StoreOptions::new().background(Background::Inline);
-    let options = options.journal(|journal| journal.segment_bytes(16 << 10, 16 << 10));
-    options.open_on(Arc::new(sim.clone())).expect("opens")
-}
+use everlog::store::{Collection, Delivered, StoreSubscription};
+use everlog::{Durability, ErrorKind, Meta, Position, Store, When, path};
+use store_kit::{NOW, SOON, kind, on, quiet, scratch, small, text};
 
 fn next(feed: &mut StoreSubscription) -> Delivered {
     feed.next_timeout(SOON).expect("one").expect("reads")
 }
 
 fn line(delivered: &Delivered) -> String {
-    let text =
-        |value: &Option<everlog::store::Value>| value.as_ref().map_or("-".to_owned(), |v| v.to_string());
     let changes = delivered.changes.iter();
     let lines: Vec<_> = changes
         .map(|change| format!("{}: {} -> {}", change.path, text(&change.old), text(&change.new)))
@@ -35,15 +26,11 @@ fn line(delivered: &Delivered) -> String {
     lines.join(", ")
 }
 
-fn kind<T: std::fmt::Debug>(outcome: Result<T, Error>) -> ErrorKind {
-    outcome.expect_err("refused").kind().clone()
-}
-
 /// T02, S13: told of changes, and again from where it was after a restart.
 #[test]
 fn what_was_not_acknowledged_comes_again_after_a_restart_and_what_was_does_not() {
     let sim = Sim::new(1);
-    let store = inline(&sim);
+    let store = on(small(), &sim);
     store.set("notes.0", "before").unwrap();
     let mut feed = store.subscribe("titles").unwrap();
     assert!(feed.view().contains("notes.0").unwrap(), "the state that the first follows");
@@ -67,7 +54,7 @@ fn what_was_not_acknowledged_comes_again_after_a_restart_and_what_was_does_not()
         feed.next_timeout(NOW).is_none() && !feed.has_ended(),
         "what the store keeps for itself is not told"
     );
-    let store = inline(&sim.crash(Crash::LoseAll));
+    let store = on(small(), &sim.crash(Crash::LoseAll));
     let mut feed = store.subscribe("titles").unwrap();
     assert_eq!(feed.acknowledged(), first.position);
     assert_eq!(next(&mut feed), second);
@@ -86,7 +73,7 @@ fn what_was_not_acknowledged_comes_again_after_a_restart_and_what_was_does_not()
 #[test]
 fn effects_in_the_same_transaction_happen_exactly_once_whenever_the_power_goes() {
     let workload = |sim: &Sim| -> everlog::Result<()> {
-        let store = StoreOptions::new().background(Background::Inline).open_on(Arc::new(sim.clone()))?;
+        let store = quiet().open_on(Arc::new(sim.clone()))?;
         let mut feed = store.subscribe_at("sum", Position::START)?.under("numbers")?;
         for n in 0..4 {
             store.set(path!("numbers", n), &(n + 1))?;
@@ -105,7 +92,7 @@ fn effects_in_the_same_transaction_happen_exactly_once_whenever_the_power_goes()
         sim.power_cut_at(step);
         let _cut = workload(&sim);
         for style in [Crash::LoseAll, Crash::KeepAll] {
-            let store = inline(&sim.crash(style));
+            let store = on(small(), &sim.crash(style));
             let mut feed = store.subscribe("sum").unwrap().under("numbers").unwrap();
             while let Some(delivered) = feed.next_timeout(NOW) {
                 let changes = delivered.unwrap().changes;
@@ -121,7 +108,7 @@ fn effects_in_the_same_transaction_happen_exactly_once_whenever_the_power_goes()
 
 #[test]
 fn a_transaction_that_fails_leaves_the_position_and_a_second_of_the_name_gets_nothing() {
-    let store = inline(&Sim::new(3));
+    let store = on(small(), &Sim::new(3));
     let mut feed = store.subscribe("one").unwrap();
     assert_eq!(kind(feed.transaction(|_| Ok(()))), ErrorKind::Input);
     store.set("a.b", &1).unwrap();
@@ -139,8 +126,7 @@ fn a_transaction_that_fails_leaves_the_position_and_a_second_of_the_name_gets_no
 
 #[test]
 fn a_blocked_reader_gets_what_many_threads_commit_and_ends_with_the_store() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(directory.path().join("store")).expect("opens");
+    let (_directory, store) = scratch();
     let feeds: Vec<_> = ["one", "two"]
         .map(|name| {
             let feed = store.subscribe(name).expect("subscribes").under("counters").expect("a path");
@@ -179,7 +165,7 @@ fn a_blocked_reader_gets_what_many_threads_commit_and_ends_with_the_store() {
 
 #[test]
 fn it_shows_nothing_that_is_not_durable() {
-    let store = inline(&Sim::new(4));
+    let store = on(small(), &Sim::new(4));
     store.set("a.b", &0).unwrap();
     let mut feed = store.subscribe("one").unwrap();
     let ticket = store.with_durability(Durability::Buffered).submit(|tx| tx.set("a.b", &1)).unwrap();
@@ -191,10 +177,10 @@ fn it_shows_nothing_that_is_not_durable() {
 #[test]
 fn a_position_that_was_compacted_away_or_cut_is_an_error_that_says_how_to_go_on() {
     let sim = Sim::new(5);
-    let store = inline(&sim);
+    let store = on(small(), &sim);
     let common = store.set("a.b", &0).unwrap().position;
     let lost = store.with_durability(Durability::Buffered).submit(|tx| tx.set("a.b", &1)).unwrap().position();
-    let store = inline(&sim.crash(Crash::LoseAll));
+    let store = on(small(), &sim.crash(Crash::LoseAll));
     store.set("a.b", &2).unwrap();
     let error = store.subscribe_at("one", lost).expect_err("cut");
     assert_eq!(error.kind(), &ErrorKind::Diverged { common });
@@ -220,8 +206,7 @@ fn its_view_has_the_defaults_of_collections_from_the_first_moment() {
     let sim = Sim::new(6);
     let open = || {
         let settings = Collection::new("settings").defaults(&serde_json::json!({"theme": "light"})).unwrap();
-        let options = StoreOptions::new().background(Background::Inline).collection(settings);
-        options.open_on(Arc::new(sim.clone())).expect("opens")
+        on(quiet().collection(settings), &sim)
     };
     let store = open();
     let mut feed = store.subscribe("one").unwrap();
@@ -242,7 +227,7 @@ fn its_view_has_the_defaults_of_collections_from_the_first_moment() {
 /// T02: at least once means the whole transaction.
 #[test]
 fn a_position_inside_a_transaction_acknowledges_what_lies_before_it_and_one_of_another_branch_nothing() {
-    let store = inline(&Sim::new(7));
+    let store = on(small(), &Sim::new(7));
     let mut feed = store.subscribe("one").unwrap();
     let begun = feed.acknowledged();
     let two = |n: u8| store.transaction(|tx| tx.set("a.b", &n).and(tx.set("a.c", &n))).unwrap().1.position;
@@ -265,7 +250,7 @@ fn a_position_inside_a_transaction_acknowledges_what_lies_before_it_and_one_of_a
 #[test]
 fn entries_of_a_series_that_come_and_go_are_delivered() {
     let sim = Sim::new(8);
-    let store = inline(&sim);
+    let store = on(small(), &sim);
     let chat = store.series::<u64>(path!("messages", "chat")).keep_last(2);
     let subscribe = |store: &Store| store.subscribe("one").unwrap().under("messages.chat").unwrap();
     let mut feed = subscribe(&store);
@@ -275,7 +260,7 @@ fn entries_of_a_series_that_come_and_go_are_delivered() {
     let first = next(&mut feed);
     assert_eq!(line(&first), "messages.chat: - -> 1");
     feed.ack(first.position).unwrap();
-    let store = inline(&sim.crash(Crash::LoseAll));
+    let store = on(small(), &sim.crash(Crash::LoseAll));
     let mut feed = subscribe(&store);
     assert_eq!(line(&next(&mut feed)), "messages.chat: 1 -> -, messages.chat: - -> 2, messages.chat: - -> 3");
     store.series::<u64>(path!("messages", "chat")).clear().unwrap();

@@ -3,32 +3,19 @@
 #![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
-use std::sync::Arc;
+mod store_kit;
+
 use std::time::Duration;
 
-use everlog::journal::{Background, Retention};
+use everlog::journal::Retention;
 use everlog::medium::Sim;
 use everlog::store::UndoScope;
-use everlog::testing::ManualClock;
 use everlog::{ErrorKind, Store, path};
 use proptest::prelude::*;
-
-fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::new("2026-11-19T18:00:00Z".parse().expect("a time")))
-}
-
-fn open(sim: &Sim, clock: &Arc<ManualClock>) -> Store {
-    let options = Store::options().background(Background::Inline).clock(clock.clone());
-    let options = options.journal(|journal| journal.segment_bytes(16 << 10, 16 << 10));
-    options.open_on(Arc::new(sim.clone())).expect("opens")
-}
+use store_kit::{clock, clocked, json};
 
 fn store() -> Store {
-    open(&Sim::new(1), &clock())
-}
-
-fn json(store: &Store, path: &str) -> String {
-    store.get_value(path).unwrap().map_or("-".to_owned(), |value| value.to_string())
+    clocked(&Sim::new(1), &clock())
 }
 
 fn group(scope: &UndoScope, label: &str, path: &str, value: impl serde::Serialize) {
@@ -103,6 +90,51 @@ fn what_others_changed_since_is_never_overwritten() {
     assert_eq!(json(&store, "notes.b"), "-");
 }
 
+/// An element that is somewhere else now is not to be taken for that of the group.
+#[test]
+fn a_list_in_which_others_moved_elements_is_a_conflict_and_nothing_is_overwritten() {
+    let store = store();
+    store.set("c.k", &serde_json::json!({"list": [0, 5, 7, 9], "n": 1})).unwrap();
+    let editor = store.undo_scope("editor", ["c"]).unwrap();
+    group(&editor, "seven", "c.k.list.1", 7);
+    store.remove("c.k.list.0").unwrap();
+    assert_eq!(editor.undo().expect_err("moved").kind(), &ErrorKind::Conflict);
+    assert_eq!(json(&store, "c.k.list"), "[7,7,9]");
+    store.set("c.k.list", &serde_json::json!({"1": 7})).unwrap();
+    assert_eq!(editor.undo().expect_err("no list").kind(), &ErrorKind::Conflict);
+    store.set("c.k.list", &[0, 7, 7, 9]).unwrap();
+    store.set("c.k.n", &2).unwrap();
+    editor.undo().unwrap();
+    assert_eq!(
+        json(&store, "c.k"),
+        r#"{"list":[0,5,7,9],"n":2}"#,
+        "what stands beside the list is another place"
+    );
+    store.transaction(|tx| Ok((tx.remove("c.k.list.0")?, tx.append("c.k.list", &0, None)?))).unwrap();
+    assert_eq!(editor.redo().expect_err("moved").kind(), &ErrorKind::Conflict);
+    assert_eq!(json(&store, "c.k.list"), "[5,7,9,0]");
+}
+
+#[test]
+fn a_scope_of_one_place_in_a_list_brings_the_whole_list_back_that_it_changed() {
+    let store = store();
+    store.set("c.k.list", &["a", "b", "c"]).unwrap();
+    let editor = store.undo_scope("editor", ["c.k.list.1"]).unwrap();
+    editor.transaction("takes b out", |tx| tx.remove("c.k.list.1")).unwrap();
+    assert_eq!(json(&store, "c.k.list"), r#"["a","c"]"#);
+    editor.undo().unwrap();
+    assert_eq!(json(&store, "c.k.list"), r#"["a","b","c"]"#);
+    editor.redo().unwrap();
+    assert_eq!(json(&store, "c.k.list"), r#"["a","c"]"#);
+    let other = store.undo_scope("editor", ["c.k.list", "c.k.n"]).unwrap();
+    group(&other, "n", "c.k.n", 1);
+    let error = editor.undo().expect_err("not of this handle");
+    assert_eq!(error.kind(), &ErrorKind::Input);
+    other.undo().unwrap();
+    editor.undo().unwrap();
+    assert_eq!(json(&store, "c.k"), r#"{"list":["a","b","c"]}"#);
+}
+
 #[test]
 fn paths_outside_the_scope_are_refused_and_nothing_is_written() {
     let store = store();
@@ -124,11 +156,27 @@ fn paths_outside_the_scope_are_refused_and_nothing_is_written() {
     }
 }
 
+/// The limit of a value is for what comes in; what was there may come back.
+#[test]
+fn a_document_larger_than_one_value_may_be_comes_back() {
+    let options = Store::options().background(Background::Inline).value_bytes_max(1000);
+    let store = options.open_on(Arc::new(Sim::new(1))).expect("opens");
+    store.set("c.k.a", &"a".repeat(700)).unwrap();
+    store.set("c.k.b", &"b".repeat(700)).unwrap();
+    let before = json(&store, "c");
+    let editor = store.undo_scope("editor", ["c"]).unwrap();
+    editor.transaction("takes it out", |tx| tx.remove("c.k")).unwrap();
+    editor.undo().unwrap();
+    assert_eq!(json(&store, "c"), before);
+    let refused = store.set("c.l", &"a".repeat(1001)).expect_err("too large");
+    assert!(matches!(refused.kind(), ErrorKind::TooLarge { .. }));
+}
+
 /// The stack survives reopening, undos and redos included, as far back as history is kept.
 #[test]
 fn the_stack_is_the_same_after_reopening() {
     let (sim, clock) = (Sim::new(1), clock());
-    let store = open(&sim, &clock);
+    let store = clocked(&sim, &clock);
     let editor = store.undo_scope("editor", ["notes"]).unwrap();
     for number in 0..6 {
         group(&editor, &format!("group {number}"), "notes.n", number);
@@ -149,7 +197,7 @@ fn the_stack_is_the_same_after_reopening() {
     assert_eq!((expected.0.len(), expected.1.len()), (4, 2));
     store.close().unwrap();
     drop((store, editor));
-    let store = open(&sim, &clock);
+    let store = clocked(&sim, &clock);
     let editor = store.undo_scope("editor", ["notes"]).unwrap();
     assert_eq!(labels(&editor), expected);
     editor.redo().unwrap();
@@ -166,7 +214,7 @@ fn the_stack_is_the_same_after_reopening() {
 #[test]
 fn what_the_history_no_longer_has_cannot_be_undone_after_reopening() {
     let (sim, clock) = (Sim::new(1), clock());
-    let store = open(&sim, &clock);
+    let store = clocked(&sim, &clock);
     let editor = store.undo_scope("editor", ["notes"]).unwrap();
     group(&editor, "old", "notes.old", 1);
     for number in 0..2000 {
@@ -178,7 +226,7 @@ fn what_the_history_no_longer_has_cannot_be_undone_after_reopening() {
     assert_eq!(editor.undo_labels(), ["young", "old"], "in this session it is remembered");
     store.close().unwrap();
     drop((store, editor));
-    let editor = open(&sim, &clock).undo_scope("editor", ["notes"]).unwrap();
+    let editor = clocked(&sim, &clock).undo_scope("editor", ["notes"]).unwrap();
     assert_eq!(editor.undo_labels(), ["young"]);
     editor.undo().unwrap();
     assert!(!editor.can_undo());
@@ -213,7 +261,7 @@ proptest! {
             proptest::collection::vec((0..3_u8, 0..3_u8, 0..6_u8), 1..4), 1..12), reopen in any::<bool>(),
     ) {
         let (sim, clock) = (Sim::new(1), clock());
-        let mut store = open(&sim, &clock);
+        let mut store = clocked(&sim, &clock);
         store.set("c.0", &serde_json::json!({"0": 1, "1": [1, 2]})).unwrap();
         let mut editor = store.undo_scope("editor", ["c"]).unwrap();
         let mut states = vec![json(&store, "c")];
@@ -238,7 +286,7 @@ proptest! {
         if reopen {
             store.close().unwrap();
             drop((store, editor));
-            store = open(&sim, &clock);
+            store = clocked(&sim, &clock);
             editor = store.undo_scope("editor", ["c"]).unwrap();
         }
         for state in states.iter().rev().skip(1) {

@@ -4,26 +4,22 @@
 #![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
-use std::sync::Arc;
+mod store_kit;
+
 use std::time::Duration;
 
-use everlog::journal::Background;
 use everlog::medium::Sim;
-use everlog::store::{Collection, StoreOptions, UndoScope};
+use everlog::store::{Collection, UndoScope};
 use everlog::{ErrorKind, Store, path};
+use store_kit::{json, on, quiet, shut};
 
 const SEGMENT: u64 = 16 << 10;
 
 fn open(sim: &Sim) -> Store {
     let recent = Collection::new("recent").keep_last(3).series_keep_last(2);
     let aged = Collection::new("aged").keep_last(3).max_age(Duration::from_secs(60));
-    let options = StoreOptions::new().background(Background::Inline).collection(recent).collection(aged);
-    let options = options.journal(|journal| journal.segment_bytes(SEGMENT, SEGMENT));
-    options.open_on(Arc::new(sim.clone())).expect("opens")
-}
-
-fn json(store: &Store, path: &str) -> String {
-    store.get_value(path).unwrap().map_or("-".to_owned(), |value| value.to_string())
+    let options = quiet().collection(recent).collection(aged);
+    on(options.journal(|journal| journal.segment_bytes(SEGMENT, SEGMENT)), sim)
 }
 
 fn group(scope: &UndoScope, label: &str, path: &str, value: impl serde::Serialize) {
@@ -31,8 +27,7 @@ fn group(scope: &UndoScope, label: &str, path: &str, value: impl serde::Serializ
 }
 
 fn reopened(store: Store, sim: &Sim) -> Store {
-    store.close().unwrap();
-    drop(store);
+    shut(store);
     open(sim)
 }
 
@@ -74,6 +69,54 @@ fn what_a_group_displaced_comes_back_with_its_undo_and_goes_with_its_redo() {
         editor.redo().unwrap();
         assert_eq!((json(&store, "recent"), entries(&store)), (after, vec![1, 2]));
     }
+}
+
+/// What bounds remove stands behind the note of its group in the log, and the stacks that are made of it know.
+#[test]
+fn the_stacks_are_the_same_after_reopening_also_where_bounds_removed_something() {
+    let sim = Sim::new(1);
+    let mut store = open(&sim);
+    let labels = |store: &Store| {
+        let editor = store.undo_scope("editor", ["recent", "files"]).unwrap();
+        (editor.undo_labels(), editor.redo_labels())
+    };
+    {
+        let editor = store.undo_scope("editor", ["recent", "files"]).unwrap();
+        for key in ["a", "b", "c", "d", "e"] {
+            group(&editor, key, &format!("recent.{key}"), 1);
+        }
+        let log = store.series::<u8>("recent.log");
+        for n in 0..4 {
+            editor.transaction("entry", |tx| tx.push(&log, &n)).unwrap();
+        }
+        for n in 0..3 {
+            let bytes = vec![n; 100_000];
+            editor.transaction("bytes", |tx| tx.set_bytes("files.a", &bytes)).unwrap();
+        }
+    }
+    // Some undone and done again by the session that made them, then each by one that read the log.
+    let turn = |store: &Store, is_undo: bool| {
+        let editor = store.undo_scope("editor", ["recent", "files"]).unwrap();
+        if is_undo { editor.undo() } else { editor.redo() }.unwrap();
+    };
+    (0..8).for_each(|_| turn(&store, true));
+    (0..3).for_each(|_| turn(&store, false));
+    for undone in 5..12 {
+        let live = labels(&store);
+        assert_eq!((live.0.len(), live.1.len()), (12 - undone, undone));
+        store = reopened(store, &sim);
+        assert_eq!(labels(&store), live, "with {undone} undone");
+        turn(&store, true);
+    }
+    assert_eq!((json(&store, "recent").as_str(), json(&store, "files").as_str()), ("-", "-"));
+    for done in 0..12 {
+        let live = labels(&store);
+        store = reopened(store, &sim);
+        assert_eq!(labels(&store), live, "with {done} done again");
+        turn(&store, false);
+    }
+    assert_eq!(json(&store, "recent"), r#"{"c":1,"d":1,"e":1}"#);
+    assert_eq!(store.get_bytes("files.a").unwrap(), Some(vec![2; 100_000]));
 }
 
 #[test]

@@ -3,33 +3,22 @@
 #![cfg(all(feature = "sim", feature = "store"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
+mod store_kit;
+
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use everlog::journal::Background;
 use everlog::medium::Sim;
-use everlog::store::{Saving, StoreOptions, StoreTicket, Value, WatchItem};
+use everlog::store::{Saving, StoreTicket, Value, WatchItem};
 use everlog::{Durability, ErrorKind, Meta, Store, When, path};
-
-const SOON: Duration = Duration::from_secs(20);
-const NOW: Duration = Duration::ZERO;
-
-fn inline(sim: &Sim) -> Store {
-    StoreOptions::new().background(Background::Inline).open_on(Arc::new(sim.clone())).expect("opens")
-}
-
-fn threads(sim: &Sim) -> Store {
-    StoreOptions::new().open_on(Arc::new(sim.clone())).expect("opens")
-}
+use store_kit::{NOW, SOON, block_on, inline, on, text, threads};
 
 /// An item as a line.
 fn line(item: &WatchItem) -> String {
-    let text = |value: &Option<Value>| value.as_ref().map_or("-".to_owned(), Value::to_string);
     match item {
         WatchItem::Current { path, value } => format!("{path} is {value}"),
         WatchItem::CaughtUp { .. } => "caught up".to_owned(),
@@ -42,25 +31,6 @@ fn line(item: &WatchItem) -> String {
 /// All that can be told now.
 fn told(watch: &mut everlog::store::Watch) -> Vec<String> {
     std::iter::from_fn(|| watch.next_timeout(NOW)).map(|item| line(&item.expect("reads"))).collect()
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(outcome) => return outcome,
-            Poll::Pending => std::thread::park(),
-        }
-    }
 }
 
 /// E36: an event for each key that really changed, with old and new value.
@@ -368,7 +338,7 @@ fn of_a_store_that_is_read_only_it_tells_what_is_there_and_ends() {
         store.set(path!("notes", format!("{n:03}")), &n).unwrap();
     }
     store.close().unwrap();
-    let store = StoreOptions::new().read_only().open_on(Arc::new(sim)).unwrap();
+    let store = on(Store::options().read_only(), &sim);
     let lines: Vec<_> = store.watch("notes").unwrap().map(|item| line(&item.unwrap())).collect();
     assert_eq!((lines.len(), &*lines[0], &*lines[199]), (201, "notes.000 is 0", "notes.199 is 199"));
     assert_eq!(lines[200], "caught up");
@@ -407,7 +377,7 @@ fn the_status_goes_from_clean_over_dirty_and_saving_to_saved_and_clean() {
 fn after_a_failed_sync_watch_and_status_say_so_and_end() {
     for background in [Background::Inline, Background::Threads] {
         let sim = Sim::new(9);
-        let store = StoreOptions::new().background(background).open_on(Arc::new(sim.clone())).expect("opens");
+        let store = on(Store::options().background(background), &sim);
         store.set("a.b", &0).unwrap();
         let (mut watch, mut changes) = (store.watch("a.b").unwrap(), store.status_changes());
         assert_eq!(told(&mut watch).len(), 2);
@@ -513,7 +483,7 @@ fn each_entry_of_a_series_that_comes_or_goes_is_told_under_the_path_of_the_serie
 fn after_a_full_disk_the_status_is_clean_again_and_what_was_let_in_is_saved() {
     for background in [Background::Inline, Background::Threads] {
         let sim = Sim::new(15);
-        let store = StoreOptions::new().background(background).open_on(Arc::new(sim.clone())).expect("opens");
+        let store = on(Store::options().background(background), &sim);
         store.set("counters.n", &0).unwrap();
         let mut changes = store.status_changes();
         // The last word, once it is the one to wait for.

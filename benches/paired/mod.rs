@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(crate) mod fill;
+pub(crate) mod large;
 
 /// The floor's file: written once, so that a sync has no new blocks to record.
 const FLOOR_FILE_BYTES: u64 = 64 * 1024 * 1024;

@@ -1,23 +1,13 @@
-//! For whoever only reads a store: changes tried out on a view, and what happened after one.
+//! For whoever only reads a store: what it ever had, and what happened after a view of it.
 
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::state::Stamp;
 use crate::store::history::Changed;
-use crate::store::op::Op;
-use crate::store::path::Path;
-use crate::store::value::Value;
-use crate::store::version::Version;
 use crate::store::view::View;
 use crate::store::{Store, key, replay};
 
 impl View {
-    /// The state of a store that is not there yet.
-    pub(crate) fn nothing() -> View {
-        View::new(Arc::new(Version::default()), true)
-    }
-
     /// The names of all collections that have something or had it, in order.
     pub(crate) fn collections_ever(&self) -> Vec<String> {
         let names = self.version().tallies().map(|(name, _)| name);
@@ -31,31 +21,6 @@ impl View {
         here.fold((0, 0), |(collections, documents), (_, tally)| {
             (collections + 1, documents + tally.documents)
         })
-    }
-
-    /// The state with one value more or another one. Nothing is written; what only a writer checks, such as declared
-    /// bounds, is not checked.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::set`].
-    pub(crate) fn rehearse_set(&self, path: &Path, value: Value) -> Result<View> {
-        self.rehearse(&Op::Set { path: path.clone(), value })
-    }
-
-    /// The state without what is at `path`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::remove`].
-    pub(crate) fn rehearse_remove(&self, path: &Path) -> Result<View> {
-        self.rehearse(&Op::Remove { path: path.clone() })
-    }
-
-    fn rehearse(&self, op: &Op) -> Result<View> {
-        let mut version = (**self.version()).clone();
-        version.apply(op, &Stamp::new(version.position, version.time))?;
-        Ok(View::new(Arc::new(version), true))
     }
 }
 

@@ -20,8 +20,13 @@ use crate::store::op::Op;
 use crate::store::order::Order;
 use crate::store::path::Path;
 use crate::store::series::Keep;
+use crate::store::tally::Tally;
 use crate::store::transaction::Draft;
-use crate::store::version::{Tally, Version};
+use crate::store::version::Version;
+
+/// So many documents go at once from a collection that has more than it is to keep, beside as many as are written: a bound
+/// that is new to a large collection is reached step by step, and no transaction grows without bound for it.
+const GO_AT_ONCE: usize = 1000;
 
 /// How full a store is when it calls itself half full.
 const HIGH: u64 = 2;
@@ -88,6 +93,11 @@ impl<'a> Ages<'a> {
     /// As of `elapsed`, when something is decided.
     pub(crate) fn new(journal: &'a Journal, pace: &Pace, elapsed: Duration) -> Ages<'a> {
         Ages { journal, passed: pace.passed(journal, elapsed), now: Cell::new(None) }
+    }
+
+    /// At a time that is known.
+    pub(crate) fn at(journal: &'a Journal, now: Timestamp) -> Ages<'a> {
+        Ages { journal, passed: Duration::ZERO, now: Cell::new(Some(now)) }
     }
 
     fn of(&self, lsn: Lsn, time: Timestamp) -> Result<Duration> {
@@ -162,7 +172,7 @@ impl Draft {
     fn bound_documents(&mut self, name: &str, ages: &Ages<'_>) -> Result<()> {
         let declared = self.version().declared.clone();
         let Some(Collection { keep_last, max_age, .. }) = declared.of(name) else { return Ok(()) };
-        loop {
+        for _ in 0..self.ops().len() + GO_AT_ONCE {
             let is_over = keep_last.is_some_and(|max| documents(&self.version().tally(name)) > max);
             if !is_over && max_age.is_none() {
                 return Ok(());
@@ -177,6 +187,7 @@ impl Draft {
             }
             self.apply(Op::Remove { path: Path::of_segments([name, &oldest.key]) })?;
         }
+        Ok(())
     }
 
     /// Refuses what takes the store or a collection over its limit. What does not add is accepted also above it.

@@ -4,7 +4,13 @@
 //!
 //! Where the bytes are set stands `{"$bytes": "…"}` with their base64, or for large ones `{"$bytes": "#id length"}`. Then the
 //! series of that id in the collection `$bytes` has the chunks, each as base64, under the times 0, 1, 2 and so on. They are
-//! pushed and cut in the transaction that puts the value there or takes it away.
+//! pushed and cut in the transaction that puts the value there or takes it away. The id is that of no other bytes, in no
+//! other store: the place of the first chunk and a random number. A value with an id is refused where its chunks are not.
+//!
+//! An export writes every one of them as `{"$bytes": "…"}` with all of the base64, and an import puts the large ones out of
+//! line again.
+
+mod whole;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,16 +21,18 @@ use base64::engine::general_purpose::STANDARD;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::Receipt;
+use crate::journal::spare::random_u64;
 use crate::position::Lsn;
 use crate::store::key::CHUNKS;
 use crate::store::op::Op;
 use crate::store::path::{IntoPath, Path};
 use crate::store::transaction::Draft;
-use crate::store::value::{Object, Value};
+use crate::store::value::{BYTES, Object, Value};
 use crate::store::version::Version;
 use crate::store::{Store, Tx, View};
 
-const MARKER: &str = "$bytes";
+pub(crate) use whole::{Reading, around_chunks};
+
 /// Up to so many bytes stand inside the JSON.
 const INLINE_BYTES_MAX: usize = 64 * 1024;
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -36,7 +44,7 @@ enum Marked<'a> {
 }
 
 fn marked(value: &Value) -> Option<Marked<'_>> {
-    let text = value.as_object()?.get(MARKER)?.as_str()?;
+    let text = value.as_object()?.get(BYTES)?.as_str()?;
     Some(chunks_of(text).unwrap_or(Marked::Inline(text)))
 }
 
@@ -47,7 +55,7 @@ fn chunks_of(text: &str) -> Option<Marked<'_>> {
 }
 
 fn marker(text: Value) -> Value {
-    Value::Object(Object::from_iter([(MARKER, text)]))
+    Value::Object(Object::from_iter([(BYTES, text)]))
 }
 
 fn chunks_at(id: &str) -> Path {
@@ -130,14 +138,8 @@ impl Tx<'_> {
         if self.draft.version().has_bytes(&path, bytes)? {
             return Ok(false);
         }
-        let first = self.draft.next_position();
-        let id = format!("{}-{}", first.epoch.get(), first.lsn.get());
-        for (number, chunk) in bytes.chunks(CHUNK_BYTES).enumerate() {
-            let time = Timestamp::from_micros(number as u64);
-            self.draft.apply(Op::Push { path: chunks_at(&id), time, value: encoded(chunk) })?;
-        }
-        let text = format!("#{id} {}", bytes.len());
-        self.set_value(path, marker(Value::from(text.as_str())))
+        let text = self.draft.push_chunks(bytes)?;
+        self.set_value(path, marker(text))
     }
 
     /// The bytes at `path`, if there are any.
@@ -159,6 +161,16 @@ impl View {
     /// cannot be read.
     pub fn get_bytes(&self, path: impl IntoPath) -> Result<Option<Vec<u8>>> {
         self.version().get_bytes(&path.into_path()?)
+    }
+
+    /// Whether what is at `path` is bytes.
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_bytes(&self, path: &Path) -> Result<bool> {
+        let value = self.version().layered(path)?;
+        Ok(value.as_ref().and_then(marked).is_some_and(|marked| match marked {
+            Marked::Inline(text) => STANDARD.decode(text).is_ok(),
+            Marked::Chunks { .. } => true,
+        }))
     }
 
     /// Writes the bytes at `path` to `to` without holding them all; tells how many there are, or that there are none.
@@ -214,14 +226,15 @@ impl Store {
     }
 }
 
-/// Counts the values whose chunks are out of line.
+/// Counts the values whose chunks are out of line. Costs nothing where there are none.
 fn count<'a>(key: Option<&str>, value: &'a Value, by: i64, counts: &mut BTreeMap<&'a str, i64>) {
     match value {
-        Value::String(text) if key == Some(MARKER) => {
+        Value::String(text) if key == Some(BYTES) => {
             if let Some(Marked::Chunks { id, .. }) = chunks_of(text) {
                 *counts.entry(id).or_default() += by;
             }
         }
+        value if !value.may_have_chunks() => {}
         Value::Array(array) => array.iter().for_each(|value| count(None, value, by, counts)),
         Value::Object(object) => object.iter().for_each(|(key, value)| count(Some(key), value, by, counts)),
         _ => {}
@@ -229,12 +242,19 @@ fn count<'a>(key: Option<&str>, value: &'a Value, by: i64, counts: &mut BTreeMap
 }
 
 impl Draft {
-    /// Takes chunks away with the values that they belong to, and brings those back whose values came back. Costs nothing
-    /// until the first bytes are out of line.
-    pub(crate) fn settle_chunks(&mut self) -> Result<()> {
-        if self.version().tally(CHUNKS).changed == Lsn::ZERO && self.source().is_none() {
-            return Ok(());
+    /// Puts bytes out of line; returns the text that stands for them.
+    fn push_chunks(&mut self, bytes: &[u8]) -> Result<Value> {
+        let first = self.next_position();
+        let id = format!("{}-{}-{:016x}", first.epoch.get(), first.lsn.get(), random_u64()?);
+        for (number, chunk) in bytes.chunks(CHUNK_BYTES).enumerate() {
+            let time = Timestamp::from_micros(number as u64);
+            self.apply(Op::Push { path: chunks_at(&id), time, value: encoded(chunk) })?;
         }
+        Ok(Value::from(format!("#{id} {}", bytes.len()).as_str()))
+    }
+
+    /// Takes chunks away with the values that they belong to, and brings those back whose values came back.
+    pub(crate) fn settle_chunks(&mut self) -> Result<()> {
         let mut counts = BTreeMap::new();
         for (_, effect) in self.effects() {
             if effect.path.collection() == CHUNKS {

@@ -106,7 +106,8 @@ impl Collection {
     }
 
     /// At most so many documents, at least one: a transaction that makes more removes those whose last change is the
-    /// longest ago. What is removed stays in the history.
+    /// longest ago. What is removed stays in the history. Where there are many more when this is declared, each transaction
+    /// removes a thousand beside as many as it writes, until no more are left than that.
     pub fn keep_last(mut self, documents: u64) -> Collection {
         self.keep_last = Some(documents.max(1));
         self

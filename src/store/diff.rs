@@ -124,6 +124,11 @@ impl Difference {
         self.entry.is_some()
     }
 
+    /// What `version` has under its key.
+    pub(crate) fn found_in(&self, version: &Version) -> Result<Option<Value>> {
+        found(&self.path, self.entry, version)
+    }
+
     /// The same the other way round.
     pub(crate) fn reversed(&self) -> Difference {
         Difference { old: self.new.clone(), new: self.old.clone(), ..self.clone() }
@@ -131,12 +136,35 @@ impl Difference {
 
     /// The places inside `scope` that differ; all of them if it is empty.
     pub(crate) fn changes(&self, scope: &Scope) -> Vec<PathChange> {
-        if scope.is_empty() || scope.covers(&self.path) || self.is_entry() {
+        if self.is_inside(scope) {
             return self.changes_at(&self.path, self.old.clone(), self.new.clone());
         }
-        let at = |value: &Option<Value>, path: &Path| value.as_ref()?.at(path.inner()).cloned();
-        let parts = scope.below(&self.path);
-        parts.flat_map(|path| self.changes_at(path, at(&self.old, path), at(&self.new, path))).collect()
+        scope.below(&self.path).flat_map(|path| self.changes_below(path)).collect()
+    }
+
+    /// The same, but of a list that a path of `scope` leads into all places: one that comes or goes moves the others.
+    pub(crate) fn changes_of_lists(&self, scope: &Scope) -> Vec<PathChange> {
+        if self.is_inside(scope) {
+            return self.changes(scope);
+        }
+        let mut parts: Vec<Path> = scope.below(&self.path).map(|path| self.list_or(path)).collect();
+        parts.dedup();
+        parts.iter().flat_map(|path| self.changes_below(path)).collect()
+    }
+
+    /// The outermost list that a path leads into, or all of the path if there is none.
+    pub(crate) fn list_or(&self, path: &Path) -> Path {
+        let steps = steps_to_list(self.old.as_ref(), self.new.as_ref(), path.inner());
+        Path::of_segments(path.segments().iter().take(2 + steps).cloned())
+    }
+
+    fn is_inside(&self, scope: &Scope) -> bool {
+        scope.is_empty() || scope.covers(&self.path) || self.is_entry()
+    }
+
+    fn changes_below(&self, path: &Path) -> Vec<PathChange> {
+        let at = |value: &Option<Value>| value.as_ref()?.at(path.inner()).cloned();
+        self.changes_at(path, at(&self.old), at(&self.new))
     }
 
     fn changes_at(&self, path: &Path, old: Option<Value>, new: Option<Value>) -> Vec<PathChange> {
@@ -178,22 +206,50 @@ pub(crate) fn each_difference(
 }
 
 impl PathChange {
-    /// What `version` has at the place.
+    /// The document that the place is in, or the entry that it is.
     pub(crate) fn found_in(&self, version: &Version) -> Result<Option<Value>> {
-        let Some((time, lsn)) = self.entry else { return version.value(&self.path) };
-        let key = key::entry(self.path.collection(), self.path.key().unwrap_or_default(), time, lsn);
-        Ok(version.slot(&key)?.map(|document| document.value.clone()))
+        found(&self.path, self.entry, version)
     }
 
     /// The revision of the document that the place is in.
     pub(crate) fn revision_in(&self, version: &Version) -> Result<Option<Position>> {
-        let (collection, name) = (self.path.collection(), self.path.key().unwrap_or_default());
-        let key = match self.entry {
-            Some((time, lsn)) => key::entry(collection, name, time, lsn),
-            None => key::document(collection, name),
-        };
-        Ok(version.slot(&key)?.map(|document| document.revision))
+        Ok(version.slot(&key_of(&self.path, self.entry))?.map(|document| document.revision))
     }
+
+    /// Whether at the place in the document `now` stands what stood there in `seen`. Of a list on the way to it all has to
+    /// be the same: nobody knows which of its elements came, went or moved.
+    pub(crate) fn is_unmoved(&self, seen: Option<&Value>, now: Option<&Value>) -> bool {
+        let inner = self.path.inner();
+        let way = &inner[..steps_to_list(seen, now, inner)];
+        let at = |value: Option<&Value>| value.and_then(|value| value.at(way)).cloned();
+        at(seen) == at(now)
+    }
+}
+
+/// How many steps of `path` lead to the outermost list on the way, in one of two documents or both; all if there is none.
+fn steps_to_list(one: Option<&Value>, other: Option<&Value>, path: &[String]) -> usize {
+    let (mut here, mut there) = (one, other);
+    for (steps, segment) in path.iter().enumerate() {
+        if [here, there].iter().flatten().any(|value| value.as_array().is_some()) {
+            return steps;
+        }
+        here = here.and_then(|value| value.get(segment));
+        there = there.and_then(|value| value.get(segment));
+    }
+    path.len()
+}
+
+fn key_of(path: &Path, entry: Option<(Timestamp, Lsn)>) -> Key {
+    let (collection, name) = (path.collection(), path.key().unwrap_or_default());
+    match entry {
+        Some((time, lsn)) => key::entry(collection, name, time, lsn),
+        None => key::document(collection, name),
+    }
+}
+
+/// The document that a path leads to or into, or an entry.
+fn found(path: &Path, entry: Option<(Timestamp, Lsn)>, version: &Version) -> Result<Option<Value>> {
+    Ok(version.slot(&key_of(path, entry))?.map(|document| document.value.clone()))
 }
 
 /// What differs between two moments of a store.

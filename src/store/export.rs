@@ -1,18 +1,22 @@
 //! Exporting a view: as JSON, or as JSON Lines, in an order that only depends on what is there.
+//!
+//! Bytes are written whole, as `{"$bytes": "…"}` with their base64, wherever the store has them.
 
+use std::cell::Cell;
 use std::io::Write;
 
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer as _};
+use serde::ser::SerializeMap;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Position;
+use crate::store::bytes::Reading;
 use crate::store::document::Document;
 use crate::store::key::{self, Named};
 use crate::store::mirror_file::{HEADER, Header, escape};
 use crate::store::path::{IntoPath, Path};
-use crate::store::value::{Value, keyed_sum};
+use crate::store::value::keyed_sum;
 use crate::store::version::Version;
 use crate::store::view::View;
 
@@ -41,6 +45,9 @@ pub struct Exported {
 
 impl View {
     /// Writes what is at `path` as JSON; a collection as one object of its documents. One document is in memory at a time.
+    ///
+    /// Bytes ([`Store::set_bytes`](crate::Store::set_bytes)) are written whole, as `{"$bytes": "…"}` with their base64, and
+    /// chunk by chunk: they need not fit into memory. [`Store::import`](crate::Store::import) makes bytes of them again.
     ///
     /// # Errors
     ///
@@ -75,7 +82,9 @@ impl View {
         let mut to = serde_json::Serializer::with_formatter(to, formatter);
         if path.key().is_some() {
             let value = self.version().value(path)?.ok_or_else(absent)?;
-            value.serialize(&mut to).map_err(unwritten)?;
+            let reading = Reading::new(self.version());
+            let key = path.inner().last().map(String::as_str);
+            reading.outcome(reading.whole(key, &value).serialize(&mut to))?;
             return Ok(Exported { documents: 1, ..Exported::default() });
         }
         let tally = self.version().tally(path.collection());
@@ -90,7 +99,7 @@ impl View {
     /// order of collection, key and time. One document is in memory at a time.
     ///
     /// A document: `{"collection": …, "key": …, "value": …, "revision": "epoch:number", "time": …, "actor": …}`; of an
-    /// entry `series` stands in the place of `key`. [`Store::import`](crate::Store::import) reads them again; revision,
+    /// entry `series` stands in the place of `key`. Bytes are written as in [`View::export_json`]. [`Store::import`](crate::Store::import) reads them again; revision,
     /// time of a document and actor are then those of the import.
     ///
     /// # Errors
@@ -102,14 +111,14 @@ impl View {
             return Err(Error::new(ErrorKind::Absent, format!("there is nothing in collection {missing:?}")));
         }
         names.retain(|name| collections.is_empty() || collections.contains(&name.as_str()));
-        let mut exported = Exported::default();
+        let (mut exported, reading) = (Exported::default(), Reading::new(self.version()));
         for name in names {
             let prefix = [name.as_bytes(), &[0]].concat();
             for pair in self.version().range(&prefix) {
                 let (bytes, document) = pair?;
                 let Some(named) = key::read(&bytes) else { continue };
-                let line = Line { named: &named, document: &document };
-                serde_json::to_writer(&mut to, &line).map_err(unwritten)?;
+                let line = Line { named: &named, document: &document, reading: &reading };
+                reading.outcome(serde_json::to_writer(&mut to, &line))?;
                 to.write_all(b"\n").map_err(|error| Error::io("write", "export", error))?;
                 match named {
                     Named::Document { .. } => exported.documents += 1,
@@ -122,41 +131,101 @@ impl View {
 }
 
 /// Writes the documents of a collection as one object, and behind them, if that is wanted, the member that a mirror has.
-/// Tells how many documents there are, and their sum.
+/// Tells how many documents there are, and their sum. In a mirror bytes that are out of line stay so.
 pub(crate) fn write_collection<W: Write, F: Formatter>(
     version: &Version,
     collection: &str,
     as_mirror: bool,
     to: &mut serde_json::Serializer<W, F>,
 ) -> Result<(u64, u128)> {
-    let mut members = to.serialize_map(None).map_err(unwritten)?;
-    let (mut count, mut sum) = (0, 0u128);
-    for pair in version.range(&key::documents(collection)) {
-        let (bytes, document) = pair?;
-        let Some(Named::Document { key, .. }) = key::read(&bytes) else { continue };
-        let written = match as_mirror {
-            true => members.serialize_entry(&escape(key), &document.value),
-            false => members.serialize_entry(key, &document.value),
-        };
-        written.map_err(unwritten)?;
-        count += 1;
-        sum = sum.wrapping_add(keyed_sum(key.as_bytes(), &document.value));
-    }
-    if as_mirror {
-        let header = Header { collection: collection.to_owned(), position: version.position, sum };
-        members.serialize_entry(HEADER, &header.to_value(&version.time.to_string())).map_err(unwritten)?;
-    }
-    members.end().map_err(unwritten)?;
-    Ok((count, sum))
+    let reading = Reading::new(version);
+    let documents = Documents { reading: &reading, collection, as_mirror, found: Cell::default() };
+    reading.outcome(documents.serialize(to))?;
+    Ok(documents.found.get())
 }
 
-fn unwritten(error: serde_json::Error) -> Error {
-    Error::io("write", "export", error.into())
+/// All documents of a collection.
+struct Documents<'a> {
+    reading: &'a Reading<'a>,
+    collection: &'a str,
+    as_mirror: bool,
+    /// How many there were, and their sum.
+    found: Cell<(u64, u128)>,
+}
+
+impl Serialize for Documents<'_> {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Documents { reading, collection, as_mirror, .. } = *self;
+        let mut members = to.serialize_map(None)?;
+        let (mut count, mut sum) = (0, 0u128);
+        for pair in reading.version.range(&key::documents(collection)) {
+            let (bytes, document) = pair.map_err(|error| reading.fail::<S::Error>(error))?;
+            let Some(Named::Document { key, .. }) = key::read(&bytes) else { continue };
+            match as_mirror {
+                true => members.serialize_entry(&escape(key), &document.value)?,
+                false => members.serialize_entry(key, &reading.whole(None, &document.value))?,
+            }
+            count += 1;
+            sum = sum.wrapping_add(keyed_sum(key.as_bytes(), &document.value));
+        }
+        if as_mirror {
+            let position = reading.version.position;
+            let header = Header { collection: collection.to_owned(), position, sum };
+            members.serialize_entry(HEADER, &header.to_value(&reading.version.time.to_string()))?;
+        }
+        self.found.set((count, sum));
+        members.end()
+    }
+}
+
+/// A whole state: a member for each collection that has documents.
+#[cfg(feature = "cli")]
+struct Collections<'a> {
+    reading: &'a Reading<'a>,
+    found: Cell<u64>,
+}
+
+#[cfg(feature = "cli")]
+impl Serialize for Collections<'_> {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let reading = self.reading;
+        let mut members = to.serialize_map(None)?;
+        let tallies = reading.version.tallies();
+        for (collection, _) in
+            tallies.filter(|(name, tally)| tally.documents > tally.entries && key::is_users(name))
+        {
+            let documents = Documents { reading, collection, as_mirror: false, found: Cell::default() };
+            members.serialize_entry(collection, &documents)?;
+            self.found.set(self.found.get() + documents.found.get().0);
+        }
+        members.end()
+    }
+}
+
+#[cfg(feature = "cli")]
+impl View {
+    /// Writes everything as one JSON object, with a member for each collection. One document is in memory at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`View::export_json`].
+    pub(crate) fn export_whole(&self, form: Form, to: impl Write) -> Result<Exported> {
+        let reading = Reading::new(self.version());
+        let all = Collections { reading: &reading, found: Cell::default() };
+        reading.outcome(match form {
+            Form::Pretty => serde_json::to_writer_pretty(to, &all),
+            Form::Compact => serde_json::to_writer(to, &all),
+        })?;
+        let tallies = self.version().tallies().filter(|(name, _)| key::is_users(name));
+        let entries_left_out = tallies.map(|(_, tally)| tally.entries).sum();
+        Ok(Exported { documents: all.found.get(), entries: 0, entries_left_out })
+    }
 }
 
 struct Line<'a> {
     named: &'a Named<'a>,
     document: &'a Document,
+    reading: &'a Reading<'a>,
 }
 
 impl Serialize for Line<'_> {
@@ -174,7 +243,7 @@ impl Serialize for Line<'_> {
                 *time
             }
         };
-        line.serialize_entry::<_, Value>("value", &self.document.value)?;
+        line.serialize_entry("value", &self.reading.whole(None, &self.document.value))?;
         line.serialize_entry("revision", &Position::to_string(&self.document.revision))?;
         line.serialize_entry("time", &time.to_string())?;
         if let Some(actor) = &self.document.actor {

@@ -17,9 +17,6 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::medium::outside;
-use crate::state::TransactionError;
-#[cfg(feature = "cli")]
-use crate::store::View;
 use crate::store::import::plan::{Plan, Put};
 use crate::store::op::Op;
 use crate::store::path::Path;
@@ -188,22 +185,16 @@ fn hash_of(bytes: &[u8]) -> String {
     format!("{:032x}", hasher.finish128().as_u128())
 }
 
-/// How the closure of an import ends if nothing is to be written.
-enum Stop {
-    Dry(Box<ImportReport>),
-    Failed(Error),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Stop {
-        Stop::Failed(error)
-    }
-}
-
 impl Store {
     /// Imports JSON: all of it in one transaction, or nothing. Documents that are there already and equal are not written
     /// again; others of the same key are replaced, and what the file does not name stays. The same source imported once more
     /// in the same way changes nothing, which the report says: a hash of it stands in the store with the documents.
+    ///
+    /// With [`Import::dry_run`] it all happens but for the writing: the same is counted, and refused, also by a store that is
+    /// only read.
+    ///
+    /// Bytes in an export, `{"$bytes": "…"}` with their base64, are put as
+    /// [`set_bytes`](Store::set_bytes) puts them: large ones out of line.
     ///
     /// Text is read as `JSON.parse` does: of keys that come twice the last counts, a byte order mark is skipped, halves of
     /// surrogate pairs become U+FFFD, and numbers beyond 64 bits the nearest float. Each is told in the report.
@@ -234,17 +225,14 @@ impl Store {
         let (plan, name) = plan_of(source.into(), import)?;
         self.check_transaction(&plan)?;
         let record = import.name_of(&plan, name.as_deref());
-        let outcome = self.try_transaction(|tx| carry_out(tx, plan, &record, name.as_deref(), import));
-        match outcome {
-            Ok((mut report, receipt)) => {
-                report.receipt = Some(receipt);
-                Ok(report)
-            }
-            Err(TransactionError::Refused(Stop::Dry(report))) => Ok(*report),
-            Err(TransactionError::Refused(Stop::Failed(error)) | TransactionError::Journal(error)) => {
-                Err(error)
-            }
+        let body = |tx: &mut Tx<'_>| carry_out(tx, plan, &record, name.as_deref(), import);
+        if import.dry_run {
+            let (report, preflight) = self.try_out(body)?;
+            return preflight.clear().map(|_| report);
         }
+        let (mut report, receipt) = self.transaction(body)?;
+        report.receipt = Some(receipt);
+        Ok(report)
     }
 
     /// Refuses what no transaction can hold, before anything is done.
@@ -301,71 +289,55 @@ fn plan(bytes: &[u8], name: Option<&str>, import: &Import) -> Result<Plan> {
     Ok(plan)
 }
 
-#[cfg(feature = "cli")]
-impl View {
-    /// What an import into this state would do, as far as it can be told without a writer.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::import`] of a dry run.
-    pub(crate) fn foresee_import(&self, source: Source, import: &Import) -> Result<ImportReport> {
-        let import = import.clone().dry_run();
-        let (plan, name) = plan_of(source, &import)?;
-        let record = Path::of_segments([key::SYSTEM, &import.name_of(&plan, name.as_deref())]);
-        let Plan { mut report, puts, .. } = plan;
-        if let Some(known) = self.entry(&record)?.filter(|_| !import.again) {
-            report.already_imported = Some((known.revision, known.time));
-            return Ok(report);
-        }
-        for put in puts {
-            match put {
-                Put::Document { collection, key, value } => {
-                    let known = self.entry(Path::of_segments([&collection, &key]))?;
-                    let changed = known.as_ref().is_none_or(|known| known.value != value);
-                    report.count(&collection, value.bytes(), changed, known.is_some());
-                }
-                Put::Entry { collection, value, .. } => report.count_entry(&collection, value.bytes()),
-            }
-        }
-        Ok(report)
-    }
-}
-
 fn carry_out(
     tx: &mut Tx<'_>,
     plan: Plan,
     record: &str,
     name: Option<&str>,
     import: &Import,
-) -> Result<ImportReport, Stop> {
+) -> Result<ImportReport> {
     let Plan { mut report, puts, .. } = plan;
     let record = Path::of_segments([key::SYSTEM, record]);
     if let Some(known) = tx.entry(&record)?.filter(|_| !import.again) {
         report.already_imported = Some((known.revision, known.time));
-        return if import.dry_run { Err(Stop::Dry(Box::new(report))) } else { Ok(report) };
+        return Ok(report);
     }
     for put in puts {
-        carry_out_one(tx, put, &mut report)?;
-    }
-    if import.dry_run {
-        return Err(Stop::Dry(Box::new(report)));
+        carry_out_one(tx, put, &mut report, import)?;
     }
     let value = remember(&report, name);
     tx.apply(Op::Set { path: record, value })?;
     Ok(report)
 }
 
-fn carry_out_one(tx: &mut Tx<'_>, put: Put, report: &mut ImportReport) -> Result<()> {
-    match put {
-        Put::Document { collection, key, value } => {
-            let path = Path::of_segments([&collection, &key]);
-            let (bytes, was_there) = (value.bytes(), tx.entry(&path)?.is_some());
-            let changed = tx.set_value(path, value)?;
-            report.count(&collection, bytes, changed, was_there);
+fn carry_out_one(tx: &mut Tx<'_>, put: Put, report: &mut ImportReport, import: &Import) -> Result<()> {
+    let (path, bytes) = (put.path(), put.value().bytes());
+    let stored = match put {
+        Put::Document { .. } => tx.entry(&path)?.map(|entry| entry.value),
+        Put::Entry { .. } => None,
+    };
+    let value = match tx.version().known_bytes(stored.as_ref(), put.value().clone()) {
+        Ok(value) => value,
+        Err(error) if *error.kind() == ErrorKind::Input => {
+            let error = error.during(&format!("document {path}"));
+            let takes_parts = import.salvage || import.dry_run || report.format == Format::Lines;
+            return if takes_parts { report.leave_out(&error) } else { Err(error) };
         }
-        Put::Entry { collection, key, time, value } => {
-            report.count_entry(&collection, value.bytes());
-            tx.apply(Op::Push { path: Path::of_segments([collection, key]), time, value })?;
+        Err(error) => return Err(error),
+    };
+    match put {
+        Put::Document { collection, .. } => {
+            let changed = stored.as_ref() != Some(&value);
+            if changed {
+                let value = tx.draft.put_bytes_out(value)?;
+                tx.set_value(path, value)?;
+            }
+            report.count(&collection, bytes, changed, stored.is_some());
+        }
+        Put::Entry { collection, time, .. } => {
+            let value = tx.draft.put_bytes_out(value)?;
+            tx.apply(Op::Push { path, time, value })?;
+            report.count_entry(&collection, bytes);
         }
     }
     Ok(())

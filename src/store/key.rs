@@ -139,10 +139,31 @@ pub(crate) enum Named<'a> {
     Entry { collection: &'a str, key: String, time: Timestamp, lsn: Lsn },
 }
 
+/// The collection of a key; empty where it belongs to the store itself.
+pub(crate) fn collection(bytes: &[u8]) -> &str {
+    let zero = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    // OK because keys are made of texts: the collection's part is one.
+    std::str::from_utf8(&bytes[..zero]).unwrap_or_default()
+}
+
+fn kind(bytes: &[u8]) -> Option<u8> {
+    let zero = bytes.iter().position(|byte| *byte == 0).filter(|zero| *zero > 0)?;
+    bytes.get(zero + 1).copied()
+}
+
 /// Whether a key is that of an entry of a series.
 pub(crate) fn is_entry(bytes: &[u8]) -> bool {
-    let zero = bytes.iter().position(|byte| *byte == 0);
-    zero.is_some_and(|zero| zero > 0 && bytes.get(zero + 1) == Some(&SERIES))
+    kind(bytes) == Some(SERIES)
+}
+
+/// Whether the count of a series stands under a key.
+pub(crate) fn is_known(bytes: &[u8]) -> bool {
+    kind(bytes) == Some(KNOWN)
+}
+
+/// Whether a key is that of a document or an entry of a series.
+pub(crate) fn is_counted(bytes: &[u8]) -> bool {
+    matches!(kind(bytes), Some(DOCUMENT | SERIES))
 }
 
 /// Reads a key; `None` if it is not one of a document or entry.

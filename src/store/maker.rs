@@ -14,6 +14,7 @@ use crate::store::base::Base;
 use crate::store::document::Slot;
 use crate::store::key::Key;
 use crate::store::replay::{FOLD_REVISION, STATE_VERSION, Stamps, accepts, fold_frame, start};
+use crate::store::tally::Recount;
 use crate::store::version::Version;
 
 /// More runs than this are never listed.
@@ -88,17 +89,21 @@ impl Maker {
         }
     }
 
-    /// Writes one run of `newer` over the listed runs from `first` on. What is removed is left out if nothing lies below.
+    /// Writes one run of `newer` over the listed runs from `first` on. What is removed is left out if nothing lies below, and
+    /// what is there is counted, before the run can become part of a snapshot.
     fn write(&self, newer: impl Iterator<Item = (Key, Vec<u8>)>, first: usize) -> Result<RunInfo> {
         let mut writer = self.journal.run_writer()?;
         let mut newer = newer.peekable();
         let mut older = Base::open(&self.journal, &self.runs[first..])?.walk(b"").peekable();
+        let mut recount = (first == 0).then(Recount::default);
         while let Some(pair) = next_of(&mut newer, &mut older) {
             let (key, bytes) = pair?;
             if first > 0 || !Slot::is_gone(&bytes) {
+                recount.iter_mut().try_for_each(|recount| recount.take(&key, &bytes))?;
                 writer.push(&key, &bytes)?;
             }
         }
+        recount.map_or(Ok(()), Recount::check)?;
         writer.finish()
     }
 }
@@ -198,6 +203,54 @@ mod tests {
         }
         assert_eq!(runs.iter().sum::<u64>(), 10_000);
         assert!(written < 10_000 * 12, "{written}");
+    }
+
+    #[cfg(feature = "sim")]
+    #[test]
+    fn a_merge_that_lost_a_document_an_entry_or_a_series_makes_no_snapshot() {
+        use std::sync::Arc;
+
+        use crate::error::ErrorKind;
+        use crate::medium::Sim;
+        use crate::path;
+        use crate::state::Stamp;
+        use crate::store::op::Op;
+        use crate::store::value::Value;
+        use crate::store::{Store, key};
+
+        let store = Store::options().open_on(Arc::new(Sim::new(1))).expect("opens");
+        let log = store.series::<u8>("notes.log");
+        let fill = |tx: &mut crate::store::Tx<'_>| {
+            (0..100).try_for_each(|number| tx.set(path!("notes", number), &number).map(drop))?;
+            (0..3).try_for_each(|number| tx.push(&log, &number).map(drop))
+        };
+        store.transaction(fill).expect("fills");
+        let (view, journal) = (store.view(), &store.order.journal);
+        let version = view.version();
+        let entry = version.range(&key::series("notes", "log")).nth(1).expect("an entry").expect("reads").0;
+        let lost = [key::document("notes", "50"), entry, key::known("notes", "log")];
+        for lost in lost.map(Some).into_iter().chain([None]) {
+            let mut writer = journal.run_writer().expect("a run");
+            for pair in version.whole() {
+                let (key, bytes) = pair.expect("reads");
+                if Some(&key) != lost.as_ref() {
+                    writer.push(&key, &bytes).expect("takes it");
+                }
+            }
+            let mut maker = Maker { runs: vec![writer.finish().expect("a run")], ..Maker::new(journal) };
+            let base = Base::open(journal, &maker.runs).expect("opens").into();
+            maker.version = Version::of_base(base, version.position, version.time).expect("reads");
+            let value = Value::from("x".repeat(100_000).as_str());
+            let stamp = Stamp::new(version.position, version.time);
+            maker.version.apply(&Op::Set { path: path!("notes", "large"), value }, &stamp).expect("sets");
+            let Some(lost) = lost else {
+                assert_eq!(maker.runs().expect("nothing is lost").len(), 1);
+                continue;
+            };
+            let error = maker.runs().expect_err("something is lost");
+            assert_eq!(error.kind(), &ErrorKind::Damaged, "{lost:?}");
+            assert!(error.what().contains("notes"), "{error}");
+        }
     }
 
     #[test]

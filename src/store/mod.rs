@@ -26,7 +26,6 @@
 //! ```
 
 mod app_dir;
-mod back;
 mod base;
 #[cfg(feature = "cli")]
 mod beside;
@@ -67,6 +66,7 @@ mod series;
 mod status;
 mod submit;
 mod subscription;
+mod tally;
 mod timeline;
 mod transaction;
 mod undo;
@@ -74,6 +74,7 @@ mod upkeep;
 mod value;
 mod version;
 mod view;
+mod walk;
 mod watch;
 
 use std::sync::Arc;

@@ -15,11 +15,12 @@
 //! | `["note", what, value]` | changes nothing; says something about the commit |
 //!
 //! Paths are JSON Pointers, times microseconds since 1970. One record holds one change; a transaction is a run of them.
+//! The limits of what may be entered as a path do not hold here: a rollback names members as they are called.
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Lsn;
-use crate::store::path::{IntoPath, Path};
+use crate::store::path::Path;
 use crate::store::value::{Array, Value};
 
 /// The version of these records.
@@ -85,7 +86,7 @@ impl Op {
 
 fn read(parts: &Array) -> Option<Op> {
     let part = |place| parts.get(place);
-    let path = || part(1)?.as_str()?.into_path().ok();
+    let path = || Path::stored(part(1)?.as_str()?);
     let time = || part(2)?.as_u64().map(Timestamp::from_micros);
     Some(match (part(0)?.as_str()?, parts.len()) {
         ("set", 3) => Op::Set { path: path()?, value: part(2)?.clone() },
@@ -145,6 +146,16 @@ mod tests {
     }
 
     #[test]
+    fn paths_read_back_however_long_as_long_as_a_document_can_have_such_a_place() {
+        let path = |segments: usize| Path::of_segments(vec!["x".repeat(5000); segments]);
+        let read = |segments| Op::decode(OP_VERSION, &Op::Remove { path: path(segments) }.encode());
+        for segments in [1, 2, 514] {
+            assert_eq!(read(segments).expect("reads"), Op::Remove { path: path(segments) });
+        }
+        assert!(read(515).is_err());
+    }
+
+    #[test]
     fn what_is_no_change_is_an_error_and_a_newer_version_another() {
         for text in [
             "",
@@ -153,6 +164,8 @@ mod tests {
             r#"["set"]"#,
             r#"["set","a.b",1,2]"#,
             r#"["jump","/a"]"#,
+            r#"["remove","a"]"#,
+            r#"["remove","//a"]"#,
             r#"["push","/a",-1,1]"#,
         ] {
             let error = Op::decode(OP_VERSION, text.as_bytes()).expect_err(text);

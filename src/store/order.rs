@@ -304,6 +304,28 @@ impl Order {
         outcome
     }
 
+    /// The same on a version at hand, for a store that is only read.
+    pub(crate) fn rehearse_on<T, E, L>(
+        &self,
+        version: &Version,
+        manner: &Manner,
+        body: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+        look: impl FnOnce(&Draft, Result<()>) -> Result<L>,
+    ) -> Result<(T, L), TransactionError<E>> {
+        self.outside()?;
+        self.rules.admit()?;
+        let now = self.journal.opened_with().clock.wall().max(version.time);
+        let start = Position::new(version.position.epoch, version.position.lsn.next());
+        let mut draft = Draft::new(version, start, now, manner.meta.clone());
+        let answer = {
+            let _inside = self.inside();
+            body(&mut Tx::new(&mut draft, self)).map_err(TransactionError::Refused)?
+        };
+        let bounded = draft.bound(&Ages::at(&self.journal, now));
+        let seen = look(&draft, bounded).map_err(TransactionError::Journal)?;
+        Ok((answer, seen))
+    }
+
     /// Commits what `body` does and returns when it is as durable as the manner says.
     pub(crate) fn commit<T, E>(
         &self,

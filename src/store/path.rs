@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::key::check_collection;
 use crate::store::value::DEPTH_MAX;
 
 /// The longest segment, in bytes.
@@ -76,12 +77,23 @@ impl Path {
         self.0.iter().map(|segment| format!("/{}", segment.replace('~', "~0").replace('/', "~1"))).collect()
     }
 
+    /// A path that a store has written; nothing if it is none. A store may have written what nobody may enter: it names
+    /// members as they are called, down to the innermost.
+    pub(crate) fn stored(pointer: &str) -> Option<Path> {
+        let segments = pointer.bytes().filter(|byte| *byte == b'/').count();
+        if !pointer.starts_with('/') || segments > 2 + DEPTH_MAX {
+            return None;
+        }
+        Path::pointer(pointer).ok().filter(|path| !path.collection().is_empty())
+    }
+
     /// Refuses what cannot lead anywhere.
     fn checked(self) -> Result<Path> {
         let fault = |what: String| Err(Error::new(ErrorKind::Input, what));
         if self.collection().is_empty() {
             return fault("path names no collection".to_owned());
         }
+        check_collection(self.collection())?;
         if self.0.len() > DEPTH_MAX {
             return fault(format!("path has {} segments, more than {DEPTH_MAX}", self.0.len()));
         }
@@ -166,8 +178,9 @@ pub trait IntoPath {
     ///
     /// # Errors
     ///
-    /// `Input` if it names no collection, has a segment over [`SEGMENT_BYTES_MAX`] or more than [`DEPTH_MAX`] of them, or,
-    /// as text, an empty segment or an escape that means nothing.
+    /// `Input` if it names no collection, or one whose name has more than 128 bytes or a zero in it; if it has a segment over
+    /// [`SEGMENT_BYTES_MAX`] or more than [`DEPTH_MAX`] of them; or if it has, as text, an empty segment or an escape that
+    /// means nothing.
     fn into_path(self) -> Result<Path>;
 }
 
@@ -270,8 +283,12 @@ mod tests {
             assert_eq!(error.kind(), &ErrorKind::Input);
             assert!(error.what().contains(what), "{text}: {error}");
         }
-        assert!("x".repeat(SEGMENT_BYTES_MAX).into_path().is_ok());
-        assert!("x".repeat(SEGMENT_BYTES_MAX + 1).into_path().is_err());
+        assert!(["a", &"x".repeat(SEGMENT_BYTES_MAX)].into_path().is_ok());
+        assert!(["a", &"x".repeat(SEGMENT_BYTES_MAX + 1)].into_path().is_err());
+        assert!("x".repeat(128).into_path().is_ok());
+        assert!("x".repeat(129).into_path().is_err());
+        assert!("a\0b.c".into_path().is_err());
+        assert!("a.\0".into_path().is_ok());
         assert!("x.".repeat(DEPTH_MAX).trim_end_matches('.').into_path().is_ok());
         assert!("x.".repeat(DEPTH_MAX + 1).trim_end_matches('.').into_path().is_err());
     }

@@ -1,6 +1,6 @@
 //! Trying a transaction out: what it would change, and what stands in its way, without writing anything.
 
-use crate::error::{Error, Result, Violation};
+use crate::error::{Error, ErrorKind, Result, Violation};
 use crate::journal::group::NewRecord;
 use crate::position::Position;
 use crate::segment::frame;
@@ -34,6 +34,15 @@ impl Preflight {
     /// Whether nothing was found that would keep it from being committed.
     pub fn is_clear(&self) -> bool {
         self.refused.is_none() && self.violations.is_empty() && self.limit.is_none()
+    }
+
+    /// What was found as the error that the commit would have; itself if nothing was.
+    pub(crate) fn clear(self) -> Result<Preflight> {
+        match (&self.refused, &self.limit, self.violations.is_empty()) {
+            (Some(error), _, _) | (None, Some(error), _) => Err(error.clone()),
+            (None, None, false) => Err(Error::invalid(self.violations)),
+            (None, None, true) => Ok(self),
+        }
     }
 }
 
@@ -70,24 +79,38 @@ impl Store {
     /// # }
     /// ```
     pub fn preflight<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<Preflight> {
-        let order = &self.order;
         let body = |tx: &mut Tx<'_>| Ok::<_, Error>(body(tx).err());
-        let look = |draft: &Draft, bounded: Result<()>| {
-            let encoded = Encoded::of(draft, &self.manner)?;
-            let records = encoded.records();
-            let (bytes, limit) = self.weigh(&records)?;
-            Ok(Preflight {
-                position: draft.base().position,
-                refused: None,
-                violations: order.rules.violations(draft.ops(), draft.version())?,
-                limit: bounded.err().or(limit),
-                records: records.len() as u64,
-                bytes,
-                changes: PathChange::all_of(draft.effects()),
-            })
-        };
-        let (refused, preflight) = order.rehearse(&self.manner, body, look)?;
+        let look = |draft: &Draft, bounded| self.look(draft, bounded);
+        let (refused, preflight) = self.order.rehearse(&self.manner, body, look)?;
         Ok(Preflight { refused, ..preflight })
+    }
+
+    /// The same, with what `body` returns; also in a store that is only read, on the state that is seen there. What only a
+    /// writer knows, how full the journal is, is left out then.
+    pub(crate) fn try_out<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<(T, Preflight)> {
+        let order = &self.order;
+        let look = |draft: &Draft, bounded| self.look(draft, bounded);
+        let is_read = order.journal.writer_core().is_err_and(|error| *error.kind() == ErrorKind::ReadOnly);
+        let tried = match is_read {
+            true => order.rehearse_on(&order.view(), &self.manner, body, look),
+            false => order.rehearse(&self.manner, body, look),
+        };
+        tried.map_err(Error::from)
+    }
+
+    fn look(&self, draft: &Draft, bounded: Result<()>) -> Result<Preflight> {
+        let encoded = Encoded::of(draft, &self.manner)?;
+        let records = encoded.records();
+        let (bytes, limit) = self.weigh(&records)?;
+        Ok(Preflight {
+            position: draft.base().position,
+            refused: None,
+            violations: self.order.rules.violations(draft.ops(), draft.version())?,
+            limit: bounded.err().or(limit),
+            records: records.len() as u64,
+            bytes,
+            changes: PathChange::all_of(draft.effects()),
+        })
     }
 
     /// The bytes that records would take, and the limit that they would pass.
@@ -97,7 +120,10 @@ impl Store {
         }
         let journal = &self.order.journal;
         let body = records.iter().map(NewRecord::encoded_bytes).sum();
-        let fits = journal.check_records(records).and(journal.writer_core()?.sink().would_fit(body));
+        let fits = journal.check_records(records).and_then(|()| match journal.writer_core() {
+            Ok(core) => core.sink().would_fit(body),
+            Err(_) => Ok(()),
+        });
         Ok((frame::room(body, journal.opened_with().limits.aligned), fits.err()))
     }
 }

@@ -94,22 +94,53 @@ pub(super) fn fold_frame(
     wanted: std::ops::Range<Lsn>,
     show: &mut Show<'_>,
 ) -> Result<()> {
+    each_record(header, body, wanted, &mut |position, view| {
+        let stamp = stamps.next(position, view)?;
+        if view.kind == RecordKind::Event {
+            let effects = version.apply(&decode(position.lsn, view)?, &stamp);
+            show(version, &stamp, effects.map_err(|error| impossible(error, position.lsn))?)?;
+        }
+        version.pass(position, view.time);
+        Ok(())
+    })
+}
+
+/// Visits the records of a frame whose numbers lie above the start of `wanted` and not above its end.
+pub(super) fn each_record(
+    header: &FrameHeader,
+    body: &[u8],
+    wanted: std::ops::Range<Lsn>,
+    see: &mut dyn FnMut(Position, &RecordView<'_>) -> Result<()>,
+) -> Result<()> {
     let mut lsn = header.first_lsn;
     for view in Records::new(body) {
         let view = view?;
         if lsn > wanted.start && lsn <= wanted.end {
-            let position = Position::new(header.epoch, lsn);
-            let stamp = stamps.next(position, &view)?;
-            if view.kind == RecordKind::Event {
-                let op = Op::decode(view.type_version, view.payload).map_err(|error| error.at_lsn(lsn))?;
-                let effects = version.apply(&op, &stamp).map_err(|error| impossible(error, lsn))?;
-                show(version, &stamp, effects)?;
-            }
-            version.pass(position, view.time);
+            see(Position::new(header.epoch, lsn), &view)?;
         }
         lsn = lsn.next();
     }
     Ok(())
+}
+
+/// Visits the events in `(after, through]`.
+pub(super) fn each_event(
+    journal: &Journal,
+    after: Lsn,
+    through: Lsn,
+    see: &mut dyn FnMut(Position, &RecordView<'_>) -> Result<()>,
+) -> Result<()> {
+    journal.each_frame(after, through, &mut |header, body| {
+        each_record(header, body, after..through, &mut |position, view| match view.kind {
+            RecordKind::Event => see(position, view),
+            _ => Ok(()),
+        })
+    })
+}
+
+/// The change that an event is.
+pub(super) fn decode(lsn: Lsn, view: &RecordView<'_>) -> Result<Op> {
+    Op::decode(view.type_version, view.payload).map_err(|error| error.at_lsn(lsn))
 }
 
 /// A change that was accepted once must be accepted again.

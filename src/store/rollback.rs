@@ -1,5 +1,6 @@
 //! Returning to an earlier state: a [`RollbackPreview`] first, then an ordinary transaction of the difference.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +9,8 @@ use crate::journal::Receipt;
 use crate::position::Position;
 use crate::state::When;
 use crate::state::commit::Manner;
+#[cfg(feature = "cli")]
+use crate::store::Preflight;
 use crate::store::Store;
 use crate::store::diff::{Difference, PathChange, Scope, each_difference};
 use crate::store::op::Op;
@@ -15,7 +18,7 @@ use crate::store::order::Order;
 use crate::store::path::{IntoPath, Path};
 use crate::store::timeline::ROLLBACK;
 use crate::store::transaction::Tx;
-use crate::store::value::{Array, Object, Value};
+use crate::store::value::{Array, Object, Value, array_index};
 use crate::store::version::Version;
 
 /// A rollback that is not done yet: what would change, and what would stay. Dropping it does nothing.
@@ -43,7 +46,9 @@ impl fmt::Debug for RollbackPreview {
 }
 
 impl RollbackPreview {
-    /// Only what lies below one of `prefixes`; all else stays as it is.
+    /// Only what lies below one of `prefixes`; all else stays as it is. An element of a list is what has its number: those
+    /// around it stay, and move up where it goes. One that would come behind the end of its list is refused by
+    /// [`commit`](RollbackPreview::commit), with `Input`.
     ///
     /// # Errors
     ///
@@ -84,20 +89,33 @@ impl RollbackPreview {
     ///
     /// # Errors
     ///
-    /// `Conflict` if one of the paths has changed since the preview was made: nothing is written; `TooLarge` if the
-    /// difference is more than a transaction may have; and as [`Store::set`].
+    /// `Conflict` if one of the paths has changed since the preview was made, or the list that it leads into: nothing is
+    /// written; `TooLarge` if the difference is more than a transaction may have; and as [`Store::set`].
     pub fn commit(self) -> Result<Receipt> {
-        let RollbackPreview { order, manner, from, target, scope, plan } = self;
-        let committed = order.commit(&manner, |tx: &mut Tx<'_>| -> Result<()> {
-            check_unmoved(&from, tx.version(), &plan.changes)?;
-            tx.draft.restore_from(Arc::clone(&target));
-            perform(tx, plan.changes)?;
-            if tx.effects().is_empty() {
-                return Ok(());
-            }
-            tx.apply(Op::Note { what: ROLLBACK.to_owned(), value: said(target.position, &scope) }).map(drop)
-        });
+        let committed = self.order.commit(&self.manner, |tx: &mut Tx<'_>| self.carry_out(tx));
         Ok(committed?.1)
+    }
+
+    /// What committing it would come to.
+    ///
+    /// # Errors
+    ///
+    /// As [`RollbackPreview::commit`].
+    #[cfg(feature = "cli")]
+    pub(crate) fn foresee(&self) -> Result<Preflight> {
+        let store = Store { order: Arc::clone(&self.order), manner: self.manner.clone() };
+        store.try_out(|tx| self.carry_out(tx))?.1.clear()
+    }
+
+    fn carry_out(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let RollbackPreview { from, target, scope, plan, .. } = self;
+        check_unmoved(from, tx.version(), &plan.changes)?;
+        tx.draft.restore_from(Arc::clone(target));
+        perform(tx, plan.changes.clone())?;
+        if tx.effects().is_empty() {
+            return Ok(());
+        }
+        tx.apply(Op::Note { what: ROLLBACK.to_owned(), value: said(target.position, scope) }).map(drop)
     }
 }
 
@@ -115,7 +133,10 @@ fn said(target: Position, scope: &Scope) -> Value {
 /// Refuses if what stands at one of the places is not what stood there in `seen`.
 fn check_unmoved(seen: &Version, now: &Version, changes: &[PathChange]) -> Result<()> {
     for change in changes {
-        if change.revision_in(seen)? != change.revision_in(now)? && change.found_in(now)? != change.old {
+        if change.revision_in(seen)? == change.revision_in(now)? {
+            continue;
+        }
+        if !change.is_unmoved(change.found_in(seen)?.as_ref(), change.found_in(now)?.as_ref()) {
             let what = format!("{} has changed since the preview was made", change.path);
             return Err(Error::new(ErrorKind::Conflict, what).advise("make a new preview and look again"));
         }
@@ -124,21 +145,44 @@ fn check_unmoved(seen: &Version, now: &Version, changes: &[PathChange]) -> Resul
 }
 
 /// Puts at each place what is to be there.
-pub(super) fn perform(tx: &mut Tx<'_>, mut changes: Vec<PathChange>) -> Result<()> {
-    // Where a series was is a document, or the other way round: what is in the way goes first.
-    changes.sort_by_key(|change| match (change.entry, &change.new) {
-        (Some(_), None) => 0,
-        (None, _) => 1,
-        (Some(_), Some(_)) => 2,
-    });
-    for PathChange { path, new, entry, .. } in changes {
-        tx.apply(match (entry, new) {
+pub(super) fn perform(tx: &mut Tx<'_>, changes: Vec<PathChange>) -> Result<()> {
+    for PathChange { path, new, entry, .. } in arranged(changes) {
+        tx.draft.restore(match (entry, new) {
             (Some((time, lsn)), value) => Op::Entry { path, time, lsn, value },
             (None, Some(value)) => Op::Set { path, value },
             (None, None) => Op::Remove { path },
         })?;
     }
     Ok(())
+}
+
+/// The order in which changes lead through states that may be. Where a series was is a document, or the other way round:
+/// what is in the way goes first. What makes a document smaller comes before what makes it larger, so that it is never
+/// larger than before or after. Elements of lists are taken out from the end and added towards it, so that each has the
+/// number by which it is called.
+fn arranged(changes: Vec<PathChange>) -> Vec<PathChange> {
+    let bytes = |value: &Option<Value>| value.as_ref().map_or(0, Value::bytes);
+    let step = |change: &PathChange| match (change.entry, &change.new) {
+        (Some(_), None) => 0,
+        (None, new) if bytes(new) <= bytes(&change.old) => 1,
+        (None, _) => 2,
+        (Some(_), Some(_)) => 3,
+    };
+    let mut changes: Vec<(u8, PathChange)> =
+        changes.into_iter().map(|change| (step(&change), change)).collect();
+    changes.sort_by(|(step, one), (other_step, other)| {
+        let places = in_order(&one.path, &other.path);
+        step.cmp(other_step).then(if *step < 2 { places.reverse() } else { places })
+    });
+    changes.into_iter().map(|(_, change)| change).collect()
+}
+
+/// The order of places in which elements of lists stand by their numbers.
+fn in_order(one: &Path, other: &Path) -> Ordering {
+    fn rank(segment: &String) -> (usize, &str) {
+        array_index(segment).map_or((usize::MAX, segment), |index| (index, ""))
+    }
+    one.segments().iter().map(rank).cmp(other.segments().iter().map(rank))
 }
 
 fn plan(from: &Version, target: &Version, scope: &Scope, kept: &Scope) -> Result<Plan> {
@@ -150,6 +194,11 @@ fn plan(from: &Version, target: &Version, scope: &Scope, kept: &Scope) -> Result
     Ok(plan)
 }
 
+/// What a document has at a path.
+fn at(document: &Option<Value>, path: &Path) -> Option<Value> {
+    document.as_ref()?.at(path.inner()).cloned()
+}
+
 impl Plan {
     fn take(&mut self, mut difference: Difference, scope: &Scope, kept: &Scope) {
         if kept.covers(difference.path()) {
@@ -157,10 +206,14 @@ impl Plan {
             return;
         }
         let document = difference.path().clone();
-        let inner: Vec<&Path> = kept.below(&document).collect();
+        let mut inner: Vec<&Path> = kept.below(&document).collect();
         if !inner.is_empty() && !difference.is_entry() {
             let mut aim = difference.new.clone();
-            for path in inner {
+            // As changes are arranged: elements of lists keep their numbers.
+            inner.sort_by(|one, other| in_order(one, other));
+            let (here, gone): (Vec<_>, Vec<_>) =
+                inner.into_iter().partition(|path| at(&difference.old, path).is_some());
+            for path in here.into_iter().chain(gone.into_iter().rev()) {
                 self.keep(path, &difference, scope, &mut aim);
             }
             difference.new = aim;
@@ -170,8 +223,7 @@ impl Plan {
 
     /// Puts into `aim` what stands at `path` and is to stay.
     fn keep(&mut self, path: &Path, difference: &Difference, scope: &Scope, aim: &mut Option<Value>) {
-        let at = |value: &Option<Value>| value.as_ref()?.at(path.inner()).cloned();
-        let (old, new) = (at(&difference.old), at(&difference.new));
+        let (old, new) = (at(&difference.old, path), at(&difference.new, path));
         if old == new {
             return;
         }

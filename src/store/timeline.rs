@@ -8,7 +8,6 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{Journal, RecordKind};
 use crate::position::{Epoch, Lsn, Position};
-use crate::segment::record::Records;
 use crate::state::when::{resolve, resolve_range};
 use crate::state::{Meta, When};
 use crate::store::diff::Scope;
@@ -231,29 +230,20 @@ impl Points<'_> {
         (self.open, self.found) = (None, Vec::new());
         let mut stamps = Stamps::default();
         journal.each_frame(after, through, &mut |header, body| {
-            let mut lsn = header.first_lsn;
-            for view in Records::new(body) {
-                let view = view?;
-                if lsn > after && lsn <= through {
-                    let position = Position::new(header.epoch, lsn);
-                    // Each record counts: a pin may be the first, which says what is said about all of them.
-                    let stamp = stamps.next(position, &view)?;
-                    if view.kind == RecordKind::Event {
-                        let op =
-                            Op::decode(view.type_version, view.payload).map_err(|error| error.at_lsn(lsn))?;
-                        let mut point =
-                            self.open.take().unwrap_or_else(|| RestorePoint::at(position, view.time));
-                        (point.position, point.meta) = (position, stamp.meta);
-                        self.tell(&mut point, lsn, op);
-                        self.open = Some(point);
-                    }
-                    if view.end {
-                        self.found.extend(self.open.take().filter(|point| point.changes > 0));
-                    }
+            replay::each_record(header, body, after..through, &mut |position, view| {
+                // Each record counts: a pin may be the first, which says what is said about all of them.
+                let stamp = stamps.next(position, view)?;
+                if view.kind == RecordKind::Event {
+                    let mut point = self.open.take().unwrap_or_else(|| RestorePoint::at(position, view.time));
+                    (point.position, point.meta) = (position, stamp.meta);
+                    self.tell(&mut point, position.lsn, replay::decode(position.lsn, view)?);
+                    self.open = Some(point);
                 }
-                lsn = lsn.next();
-            }
-            Ok(())
+                if view.end {
+                    self.found.extend(self.open.take().filter(|point| point.changes > 0));
+                }
+                Ok(())
+            })
         })
     }
 

@@ -17,7 +17,7 @@ use crate::store::op::Op;
 use crate::store::order::{Committed, Order, stamp_at};
 use crate::store::path::{IntoPath, Path};
 use crate::store::series::Keep;
-use crate::store::value::Value;
+use crate::store::value::{Object, Value};
 use crate::store::version::{Effect, Version};
 use crate::store::view::Entry;
 
@@ -156,6 +156,12 @@ impl Draft {
     /// Takes in a change; tells whether it changes anything. After an error nothing has changed.
     pub(crate) fn apply(&mut self, op: Op) -> Result<bool> {
         bounds::check_value(&self.version, &op)?;
+        self.restore(op)
+    }
+
+    /// The same with what was there already, if elsewhere or before: piece by piece it may have become larger than one
+    /// value may be, and comes back in one.
+    pub(crate) fn restore(&mut self, op: Op) -> Result<bool> {
         let stamp = stamp_at(self.start, self.records(), self.time, &self.meta);
         let effects = self.version.apply(&op, &stamp)?;
         if effects.is_empty() && !matches!(op, Op::Note { .. }) {
@@ -336,7 +342,7 @@ impl<'a> Tx<'a> {
     /// As [`Tx::set`].
     pub fn merge<T: Serialize + ?Sized>(&mut self, path: impl IntoPath, patch: &T) -> Result<bool> {
         let (path, patch) = (of_users(path)?, Value::of(patch)?);
-        let old = self.draft.version.value(&path)?;
+        let old = or_empty(&path, self.draft.version.value(&path)?);
         let new = old.as_ref().unwrap_or(&Value::Null).merged(&patch);
         self.change_to(&path, old, new)
     }
@@ -358,7 +364,9 @@ impl<'a> Tx<'a> {
         let before = Value::of(&state)?;
         change(&mut state);
         let after = Value::of(&state)?;
-        let Some(stored) = stored else { return self.draft.apply(Op::Set { path, value: after }) };
+        let Some(stored) = or_empty(&path, stored) else {
+            return self.draft.apply(Op::Set { path, value: after });
+        };
         let new = stored.rebased(&before, &after);
         self.change_to(&path, Some(stored), new)
     }
@@ -378,6 +386,11 @@ impl<'a> Tx<'a> {
         }
         Ok(changed)
     }
+}
+
+/// A collection is there, if nothing is in it.
+fn or_empty(path: &Path, stored: Option<Value>) -> Option<Value> {
+    stored.or_else(|| path.key().is_none().then(|| Value::Object(Object::new())))
 }
 
 /// A path that may be written by others than the store itself.

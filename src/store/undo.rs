@@ -37,7 +37,7 @@ use crate::store::transaction::Tx;
 use crate::store::value::Value;
 use crate::store::version::Version;
 use crate::store::{Store, replay};
-use stacks::{DEPTH_MAX, Group, SKIP, Stacks, Way, each_event, stacks_in_log};
+use stacks::{DEPTH_MAX, Group, SKIP, Stacks, Way, stacks_in_log};
 
 /// How many groups can be undone unless another number is given.
 const DEPTH: usize = 100;
@@ -66,8 +66,8 @@ struct Came {
 
 /// What has to change to turn a group, and what is to change, too, where nobody has touched it since.
 struct Turn {
-    changes: Vec<PathChange>,
-    bounds: Vec<PathChange>,
+    own: Vec<Difference>,
+    bounds: Vec<Difference>,
 }
 
 /// Undo and redo for one part of a program, such as an editor, over the paths it works on. It undoes only what was committed
@@ -160,9 +160,10 @@ impl UndoScope {
     ///
     /// # Errors
     ///
-    /// `Absent` if there is nothing to undo; `Conflict` if others have changed a place of the group since: nothing is
-    /// overwritten and the group stays on the stack, until it can be undone again or [`UndoScope::skip_undo`] lets it go; `Input` if the group has places outside the prefixes of this handle;
-    /// and as [`Store::set`].
+    /// `Absent` if there is nothing to undo; `Conflict` if others have changed a place of the group since, or anything in a
+    /// list that it leads into: nothing is overwritten and the group stays on the stack, until it can be undone again or
+    /// [`UndoScope::skip_undo`] lets it go; `Input` if the group has places outside the prefixes of this handle; and as
+    /// [`Store::set`].
     pub fn undo(&self) -> Result<Receipt> {
         self.turn(Way::Undo)
     }
@@ -260,13 +261,17 @@ impl UndoScope {
     fn foresee(&self, way: Way) -> Result<(String, Vec<PathChange>)> {
         let group = self.newest(way)?;
         let turn = self.changes(&group, way)?;
-        let changes = self.ready(turn, &self.order.view(), &group, way)?;
+        let source = self.source(&group, way)?;
+        let store = Store { order: Arc::clone(&self.order), manner: self.manner.clone() };
+        let (changes, preflight) = store.try_out(|tx| self.carry_out(tx, &group, way, turn, source))?;
+        preflight.clear()?;
         Ok((group.label, changes))
     }
 
     fn newest(&self, way: Way) -> Result<Group> {
         self.with_stacks(|stacks| stacks.stack(way).back().cloned()).ok_or_else(|| {
-            Error::new(ErrorKind::Absent, format!("there is nothing to {} in {:?}", way.word(), self.name))
+            let what = format!("there is nothing to {} in the undo scope {:?}", way.word(), self.name);
+            Error::new(ErrorKind::Absent, what).advise("only commits through the scope count: check its name")
         })
     }
 
@@ -283,15 +288,26 @@ impl UndoScope {
         let group = self.newest(way)?;
         let turn = self.changes(&group, way)?;
         let source = self.source(&group, way)?;
-        let committed = self.order.commit(&self.manner, |tx: &mut Tx<'_>| -> Result<()> {
-            let changes = self.ready(turn, tx.version(), &group, way)?;
-            source.into_iter().for_each(|source| tx.draft.restore_from(source));
-            perform(tx, changes)?;
-            tx.apply(self.note(&group.label, Some((way.word(), group.last)))).map(drop)
-        });
-        let receipt = committed?.1;
+        let body = |tx: &mut Tx<'_>| self.carry_out(tx, &group, way, turn, source);
+        let receipt = self.order.commit(&self.manner, body)?.1;
         self.with_stacks(|stacks| stacks.turned(way, group.last));
         Ok(receipt)
+    }
+
+    /// Turns a group; tells what that changes.
+    fn carry_out(
+        &self,
+        tx: &mut Tx<'_>,
+        group: &Group,
+        way: Way,
+        turn: Turn,
+        source: Option<Arc<Version>>,
+    ) -> Result<Vec<PathChange>> {
+        let changes = self.ready(turn, tx.version(), group, way)?;
+        source.into_iter().for_each(|source| tx.draft.restore_from(source));
+        perform(tx, changes.clone())?;
+        tx.apply(self.note(&group.label, Some((way.word(), group.last))))?;
+        Ok(changes)
     }
 
     /// The state that values come back from, if there are bytes out of line that may come back with them.
@@ -312,28 +328,41 @@ impl UndoScope {
             Some(own) => Came { own: Arc::clone(own), bounds: Vec::new() },
             None => self.came_in_log(group)?,
         };
-        let changes = |difference: &Difference| match way {
-            Way::Undo => difference.reversed().changes(&self.prefixes),
-            Way::Redo => difference.changes(&self.prefixes),
+        let turned = |difference: &Difference| match way {
+            Way::Undo => difference.reversed(),
+            Way::Redo => difference.clone(),
         };
-        let stray = came.own.iter().find(|difference| !self.prefixes.meets(difference.path()));
-        if let Some(difference) = stray {
-            return Err(self.outside(difference.path()));
-        }
-        let (own, bounds) = (came.own.iter().flat_map(changes), came.bounds.iter().flat_map(changes));
-        Ok(Turn { changes: own.collect(), bounds: bounds.collect() })
+        came.own.iter().try_for_each(|difference| self.check_met(difference))?;
+        Ok(Turn {
+            own: came.own.iter().map(turned).collect(),
+            bounds: came.bounds.iter().map(turned).collect(),
+        })
     }
 
     /// What is to be done on `now`: all of the group, or an error, and of what bounds did what nobody has touched.
     fn ready(&self, turn: Turn, now: &Version, group: &Group, way: Way) -> Result<Vec<PathChange>> {
-        let Turn { mut changes, bounds } = turn;
-        changes.iter().try_for_each(|change| self.check_untouched(change, now, group, way))?;
-        for change in bounds {
-            if change.found_in(now)? == change.old {
-                changes.push(change);
+        let mut ready = Vec::new();
+        for (difference, is_own) in
+            turn.own.iter().map(|own| (own, true)).chain(turn.bounds.iter().map(|bound| (bound, false)))
+        {
+            let found = difference.found_in(now)?;
+            for change in difference.changes_of_lists(&self.prefixes) {
+                match change.is_unmoved(difference.old.as_ref(), found.as_ref()) {
+                    true => ready.push(change),
+                    false if is_own => return Err(conflict(&change, group, way)),
+                    false => {}
+                }
             }
         }
-        Ok(changes)
+        Ok(ready)
+    }
+
+    /// Refuses what was changed outside the prefixes of this handle.
+    fn check_met(&self, difference: &Difference) -> Result<()> {
+        let changes = difference.changes(&Scope::default()).into_iter();
+        let mut places = changes.map(|change| difference.list_or(&change.path));
+        let stray = places.find(|place| !self.prefixes.meets(place));
+        stray.map_or(Ok(()), |place| Err(self.outside(&place)))
     }
 
     /// Whether what a bound removed comes back when that which displaced it goes.
@@ -353,8 +382,9 @@ impl UndoScope {
         let mut after = before.clone();
         replay::catch_up(journal, &mut after, group.end)?;
         let (mut own, mut bounds) = (BTreeSet::new(), BTreeSet::new());
-        each_event(journal, group.first.before(), group.end, &mut |lsn, version, payload, _| {
-            let op = Op::decode(version, payload)?;
+        replay::each_event(journal, group.first.before(), group.end, &mut |position, view| {
+            let lsn = position.lsn;
+            let op = replay::decode(lsn, view)?;
             match lsn <= group.last {
                 true => touched(lsn, &op, &before, &mut own),
                 false if self.is_displaced(&op, &declared) => touched(lsn, &op, &before, &mut bounds),
@@ -364,16 +394,6 @@ impl UndoScope {
         let under = |key: &Key| Difference::under(key, &before, &after).transpose();
         let bounds = bounds.difference(&own).filter_map(under).collect::<Result<_>>()?;
         Ok(Came { own: own.iter().filter_map(under).collect::<Result<_>>()?, bounds })
-    }
-
-    fn check_untouched(&self, change: &PathChange, now: &Version, group: &Group, way: Way) -> Result<()> {
-        if change.found_in(now)? == change.old {
-            return Ok(());
-        }
-        let what =
-            format!("cannot {} {:?}: others have changed {} since", way.word(), group.label, change.path);
-        Err(Error::new(ErrorKind::Conflict, what)
-            .advise("nothing was overwritten; look at what is there now"))
     }
 
     fn check_inside(&self, tx: &Tx<'_>) -> Result<()> {
@@ -397,6 +417,11 @@ impl UndoScope {
         };
         Op::Note { what: UNDO.to_owned(), value }
     }
+}
+
+fn conflict(change: &PathChange, group: &Group, way: Way) -> Error {
+    let what = format!("cannot {} {:?}: others have changed {} since", way.word(), group.label, change.path);
+    Error::new(ErrorKind::Conflict, what).advise("nothing was overwritten; look at what is there now")
 }
 
 /// What a group of changes came to, document by document.

@@ -5,6 +5,7 @@
 //! kept up as it changes: two values with the same sum are the same for all purposes of a self-check (J10).
 
 mod convert;
+mod deep;
 mod edit;
 mod object;
 mod parse;
@@ -20,7 +21,8 @@ use serde_json::Number;
 
 use crate::error::Result;
 
-pub(crate) use edit::{Change, Fault};
+pub(crate) use edit::{Change, Fault, array_index};
+pub(crate) use object::BYTES;
 pub use object::{Array, Object};
 pub(crate) use sum::keyed_sum;
 
@@ -42,7 +44,7 @@ pub const DEPTH_MAX: usize = 512;
 /// assert_eq!(value.to_string(), r#"{"sizes":[1,2],"theme":"dark"}"#);
 /// # Ok::<(), everlog::Error>(())
 /// ```
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default)]
 pub enum Value {
     /// `null`.
     #[default]
@@ -74,7 +76,7 @@ impl Value {
     ///
     /// # Errors
     ///
-    /// `WrongType` if it does not have the shape of a `T`.
+    /// `WrongType` if it does not have the shape of a `T`, or is nested deeper than anything that can be stored.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
         convert::to_serde(self)
     }
@@ -137,7 +139,7 @@ impl Value {
 
     /// Whether it is `null`.
     pub fn is_null(&self) -> bool {
-        *self == Value::Null
+        matches!(self, Value::Null)
     }
 
     /// What an object has under `key`, or an array at that index.
@@ -161,12 +163,16 @@ impl Value {
         }
     }
 
-    /// How deep it is nested; 0 for anything but arrays and objects. Visits all of it.
-    pub fn depth(&self) -> usize {
+    /// Whether something in it may stand for bytes out of line; not whether it does itself. O(1).
+    pub(crate) fn may_have_chunks(&self) -> bool {
+        self.reach().has_chunks
+    }
+
+    fn reach(&self) -> object::Reach {
         match self {
-            Value::Array(array) => 1 + array.iter().map(Value::depth).max().unwrap_or(0),
-            Value::Object(object) => 1 + object.iter().map(|(_, value)| value.depth()).max().unwrap_or(0),
-            _ => 0,
+            Value::Array(array) => array.reach(),
+            Value::Object(object) => object.reach(),
+            _ => object::Reach::NONE,
         }
     }
 
@@ -194,8 +200,11 @@ fn text_bytes(text: &str) -> u64 {
 }
 
 impl fmt::Display for Value {
-    /// Writes JSON without spaces; with the alternate flag `{:#}` over several lines.
+    /// Writes JSON without spaces; with the alternate flag `{:#}` over several lines, unless it is nested too deep for that.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_too_deep() {
+            return deep::write(self, f);
+        }
         let text =
             if f.alternate() { serde_json::to_string_pretty(self) } else { serde_json::to_string(self) };
         f.write_str(&text.map_err(|_| fmt::Error)?)

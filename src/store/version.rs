@@ -4,7 +4,6 @@
 //! place; once the snapshot is there the sealed one is let go and the new runs are what lies below. Both take no longer
 //! for a large overlay than for a small one.
 
-use std::collections::BTreeMap;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
@@ -13,35 +12,20 @@ use rpds::RedBlackTreeMapSync;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::{Lsn, Position};
-use crate::snapshot::Run;
 use crate::state::Stamp;
-use crate::store::back::{MergeBack, NewestBack};
-use crate::store::base::{Base, Keys, Merge, Newest, Pair, Walk};
+use crate::store::base::Base;
 use crate::store::bounds::{Recency, remember};
 use crate::store::collection::Declared;
 use crate::store::document::{Document, Head, Slot};
 use crate::store::key::{self, Key};
 use crate::store::op::Op;
 use crate::store::path::Path;
-use crate::store::value::{Array, DEPTH_MAX, Fault, Object, Value, keyed_sum};
+use crate::store::tally::{self, Tallies, Tally};
+use crate::store::value::{Array, DEPTH_MAX, Fault, Object, Value};
+use crate::store::walk::{Direction, Merge, Newest, Pair};
 
 /// The largest document, in bytes of its text.
 pub(crate) const DOCUMENT_BYTES_MAX: u64 = 15 * 1024 * 1024;
-
-/// What a collection has, kept up with each change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    /// Documents and entries of series.
-    pub(crate) documents: u64,
-    /// Only the entries of series among them.
-    pub(crate) entries: u64,
-    /// The bytes of their keys and values as text.
-    pub(crate) bytes: u64,
-    /// The sum over all of them (J10).
-    pub(crate) sum: u128,
-    /// The last record that changed anything here.
-    pub(crate) changed: Lsn,
-}
 
 /// One place that a commit changed: what stood there and what stands there now.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,7 +64,7 @@ pub(crate) struct Version {
     overlay: Overlay,
     /// Sealed ones, newest first, each with its number.
     sealed: Vec<(u64, Overlay)>,
-    tallies: RedBlackTreeMapSync<Arc<str>, Tally>,
+    tallies: Tallies,
     base: Arc<Base>,
 }
 
@@ -88,8 +72,8 @@ impl Version {
     /// The state that a snapshot at `position` holds.
     pub(crate) fn of_base(base: Arc<Base>, position: Position, time: Timestamp) -> Result<Version> {
         let tallies = match base.bytes(key::TALLIES)? {
-            Some(bytes) => read_tallies(&bytes)?,
-            None => RedBlackTreeMapSync::default(),
+            Some(bytes) => tally::read(&bytes)?,
+            None => Tallies::default(),
         };
         Ok(Version { position, time, tallies, base, ..Version::default() })
     }
@@ -173,8 +157,9 @@ impl Version {
     ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
         let bounds = Within::new(from, below);
         let walk = bounds.clone().of(self.base.walk(&bounds.from));
-        let newer = Newest::of(self.overlays().map(|overlay| bounds.slots(overlay)).collect());
-        Merge::new(newer, walk, Slot::decode).filter_map(here(|slot: Slot| slot.document()))
+        let newer = Newest::of(Direction::Forwards, self.overlays().map(|overlay| bounds.slots(overlay)));
+        Merge::new(Direction::Forwards, newer, walk, Slot::decode)
+            .filter_map(here(|slot: Slot| slot.document()))
     }
 
     /// The same from the last to the first.
@@ -185,8 +170,10 @@ impl Version {
     ) -> impl Iterator<Item = Result<(Key, Arc<Document>)>> + '_ {
         let bounds = Within::new(from, below);
         let walk = bounds.clone().of(self.base.walk_back(bounds.below.as_deref()));
-        let newer = NewestBack::of(self.overlays().map(|overlay| bounds.slots(overlay).rev()).collect());
-        MergeBack::new(newer, walk).filter_map(here(|slot: Slot| slot.document()))
+        let newer =
+            Newest::of(Direction::Backwards, self.overlays().map(|overlay| bounds.slots(overlay).rev()));
+        Merge::new(Direction::Backwards, newer, walk, Slot::decode)
+            .filter_map(here(|slot: Slot| slot.document()))
     }
 
     /// What can be said of all documents whose keys start with `prefix`, from the key `from` on, without reading values.
@@ -197,9 +184,9 @@ impl Version {
     ) -> impl Iterator<Item = Result<(Key, Head)>> + '_ {
         let bounds = Within::new(from, key::after(prefix));
         let walk = bounds.clone().of(self.base.walk(&bounds.from));
-        let newer = Newest::of(self.overlays().map(|overlay| bounds.slots(overlay)).collect());
+        let newer = Newest::of(Direction::Forwards, self.overlays().map(|overlay| bounds.slots(overlay)));
         let newer = newer.map(|(key, slot)| (key, Head::of(&slot)));
-        Merge::new(newer, walk, Head::decode).filter_map(here(|head| head))
+        Merge::new(Direction::Forwards, newer, walk, Head::decode).filter_map(here(|head| head))
     }
 
     /// What a collection has.
@@ -260,12 +247,11 @@ impl Version {
     ) -> impl Iterator<Item = Result<Key>> + 'a {
         let prefix = prefix.to_vec();
         let overlays = self.overlays().chain(other.overlays());
-        let newer = Newest::of(
-            overlays.map(|overlay| Within::new(prefix.clone(), key::after(&prefix)).slots(overlay)).collect(),
-        );
-        let runs: Vec<Run> =
-            self.base.runs_beyond(&other.base).chain(other.base.runs_beyond(&self.base)).cloned().collect();
-        let keys = Keys { newer: newer.peekable(), runs: Walk::over(&runs, &prefix).peekable() };
+        let slots = overlays.map(|overlay| Within::new(prefix.clone(), key::after(&prefix)).slots(overlay));
+        let newer = Newest::of(Direction::Forwards, slots).map(|(key, _)| (key, ()));
+        let runs = self.base.runs_beyond(&other.base).chain(other.base.runs_beyond(&self.base));
+        let runs = Newest::of(Direction::Forwards, runs.map(|run| run.iter_from(&prefix)));
+        let keys = Merge::new(Direction::Forwards, newer, runs, |_| Ok(())).map(|pair| Ok(pair?.0));
         keys.take_while(move |key| key.as_ref().map_or(true, |key| key.starts_with(&prefix)))
     }
 
@@ -274,18 +260,26 @@ impl Version {
     pub(crate) fn apply(&mut self, op: &Op, stamp: &Stamp) -> Result<Vec<Effect>> {
         Ok(match op {
             Op::Set { path, value } => self.set(path, value, stamp)?.into_iter().collect(),
-            Op::Remove { path } if path.key().is_none() => self.clear(path, stamp)?,
+            Op::Remove { path } if path.key().is_none() => self.whole_or_not(|all| all.clear(path, stamp))?,
             Op::Remove { path } => self.remove(path, stamp)?.into_iter().collect(),
             Op::Append { path, value, keep_last } => {
                 self.append(path, value, *keep_last, stamp)?.into_iter().collect()
             }
             Op::Push { path, time, value } => vec![self.push(path, *time, value, stamp)?],
-            Op::Cut { path, time, lsn } => self.cut(path, *time, *lsn, stamp)?,
+            Op::Cut { path, time, lsn } => self.whole_or_not(|all| all.cut(path, *time, *lsn, stamp))?,
             Op::Entry { path, time, lsn, value } => {
                 self.place(path, (*time, *lsn), value.as_ref(), stamp)?.into_iter().collect()
             }
             Op::Note { .. } => Vec::new(),
         })
+    }
+
+    /// Does what consists of many changes, of which one may fail.
+    fn whole_or_not<T>(&mut self, change: impl FnOnce(&mut Version) -> Result<T>) -> Result<T> {
+        let mut changed = self.clone();
+        let done = change(&mut changed)?;
+        *self = changed;
+        Ok(done)
     }
 
     /// Moves on over a record: the version is now that of its position.
@@ -295,13 +289,13 @@ impl Version {
     }
 
     fn set(&mut self, path: &Path, new: &Value, stamp: &Stamp) -> Result<Option<Effect>> {
+        check_depth(path, 0, new)?;
         let document = self.document(path)?;
         let old = document.as_ref().and_then(|document| document.value.at(path.inner()));
         if old == Some(new) {
             return Ok(None);
         }
         let old = old.cloned();
-        check_depth(path, new.depth())?;
         self.edit(path, document.as_deref(), stamp, |value| value.set_at(path.inner(), new.clone()))?;
         Ok(Some(Effect::inside(path.clone(), old, Some(new.clone()))))
     }
@@ -315,7 +309,7 @@ impl Version {
     ) -> Result<Option<Effect>> {
         let document = self.document(path)?;
         let old = document.as_ref().and_then(|document| document.value.at(path.inner())).cloned();
-        check_depth(path, 1 + element.depth())?;
+        check_depth(path, 1, element)?;
         let mut list = match &old {
             None => Array::new(),
             Some(Value::Array(list)) => list.clone(),
@@ -338,7 +332,7 @@ impl Version {
                 Some(&document),
                 None,
                 stamp,
-            );
+            )?;
             return Ok(Some(Effect::inside(path.clone(), Some(document.value.clone()), None)));
         }
         let Some(old) = document.value.at(path.inner()).cloned() else { return Ok(None) };
@@ -357,7 +351,7 @@ impl Version {
             if let Some(key::Named::Document { key, .. }) = key::read(&bytes) {
                 effects.push(Effect::inside(path.join(key), Some(document.value.clone()), None));
             }
-            self.put(bytes, Some(&document), None, stamp);
+            self.put(bytes, Some(&document), None, stamp)?;
         }
         Ok(effects)
     }
@@ -389,8 +383,7 @@ impl Version {
             let what = format!("document of {path} would have {bytes} bytes, more than {DOCUMENT_BYTES_MAX}");
             return Err(Error::new(kind, what).advise("spread it over several documents, or use a series"));
         }
-        self.put(key::document(path.collection(), key), document, Some(Document::new(value, stamp)), stamp);
-        Ok(())
+        self.put(key::document(path.collection(), key), document, Some(Document::new(value, stamp)), stamp)
     }
 
     /// Puts what belongs to no count under `key`.
@@ -398,31 +391,22 @@ impl Version {
         self.overlay.insert_mut(key, new.map_or(Slot::Gone, |new| Slot::Here(Arc::new(new))));
     }
 
-    /// Puts `new` in the place of `old` and keeps the counts up.
-    pub(crate) fn put(&mut self, key: Key, old: Option<&Document>, new: Option<Document>, stamp: &Stamp) {
-        let zero = key.iter().position(|byte| *byte == 0).unwrap_or(key.len());
-        let (name, within) = (&key[..zero], &key[zero..]);
-        // OK because keys are made of texts: the collection's part is one.
-        let name = std::str::from_utf8(name).unwrap_or_default();
+    /// Puts `new` in the place of `old` and keeps the counts up. After an error nothing has changed.
+    pub(crate) fn put(
+        &mut self,
+        key: Key,
+        old: Option<&Document>,
+        new: Option<Document>,
+        stamp: &Stamp,
+    ) -> Result<()> {
+        let name = key::collection(&key);
         let known = self.tallies.get_key_value(name).map(|(name, tally)| (Arc::clone(name), *tally));
-        let (name, mut tally) = known.unwrap_or_else(|| (name.into(), Tally::default()));
-        let entries = u64::from(key::is_entry(&key));
-        if let Some(old) = old {
-            let (bytes, sum) = weigh(within, old);
-            tally.documents -= 1;
-            tally.entries -= entries;
-            tally.bytes -= bytes;
-            tally.sum = tally.sum.wrapping_sub(sum);
-        }
-        if let Some(new) = &new {
-            let (bytes, sum) = weigh(within, new);
-            tally.documents += 1;
-            tally.entries += entries;
-            tally.bytes += bytes;
-            tally.sum = tally.sum.wrapping_add(sum);
-        }
-        tally.changed = stamp.position.lsn;
-        if entries == 0
+        let (name, tally) = known.unwrap_or_else(|| (name.into(), Tally::default()));
+        let without = old.map_or(Some(tally), |old| tally.without(&key, &old.value));
+        let with =
+            without.and_then(|tally| new.as_ref().map_or(Some(tally), |new| tally.with(&key, &new.value)));
+        let tally = with.ok_or_else(|| tally::miscounted(&name))?;
+        if !key::is_entry(&key)
             && let Some(recency) = self.recency.get_mut(&name)
         {
             if let Some(old) = old {
@@ -432,8 +416,9 @@ impl Version {
                 remember(recency, new.revision.lsn, &key, new.time);
             }
         }
-        self.tallies.insert_mut(name, tally);
+        self.tallies.insert_mut(name, Tally { changed: stamp.position.lsn, ..tally });
         self.put_uncounted(key, new);
+        Ok(())
     }
 
     /// Whether there is anything that is not in the runs below.
@@ -443,7 +428,7 @@ impl Version {
 
     /// All that there is, as pairs of one run in order; the counts come first.
     pub(crate) fn whole(&self) -> impl Iterator<Item = Result<(Key, Vec<u8>)>> + '_ {
-        let tallies = (Key::from(key::TALLIES), write_tallies(&self.tallies));
+        let tallies = (Key::from(key::TALLIES), tally::write(&self.tallies));
         let all = self
             .range_from(b"", vec![1])
             .map(|pair| pair.map(|(key, document)| (key, Slot::Here(document).encode())));
@@ -452,7 +437,7 @@ impl Version {
 
     /// All that is not in the runs below, of a version without sealed overlays, as pairs of a run in order; the counts come first.
     pub(crate) fn delta(&self) -> impl Iterator<Item = (Key, Vec<u8>)> + '_ {
-        let tallies = (Key::from(key::TALLIES), write_tallies(&self.tallies));
+        let tallies = (Key::from(key::TALLIES), tally::write(&self.tallies));
         std::iter::once(tallies)
             .chain(self.overlay.iter().map(|(key, slot)| (Arc::clone(key), slot.encode())))
     }
@@ -503,16 +488,11 @@ fn here<S, T>(read: fn(S) -> Option<T>) -> impl FnMut(Found<S>) -> Option<Found<
     move |pair| pair.map(|(key, found)| read(found).map(|found| (key, found))).transpose()
 }
 
-/// What a document counts for: bytes of key and value as text, and its part of the sum.
-fn weigh(key: &[u8], document: &Document) -> (u64, u128) {
-    let bytes = key.len() as u64 + document.value.bytes();
-    (bytes, keyed_sum(key, &document.value))
-}
-
-/// Refuses to nest a document deeper than it could be read back.
-pub(crate) fn check_depth(path: &Path, value_depth: usize) -> Result<()> {
-    let depth = path.inner().len() + value_depth;
-    if depth > DEPTH_MAX {
+/// Refuses to nest a document deeper than it could be read back: with a value so many levels below a path.
+pub(crate) fn check_depth(path: &Path, below: usize, value: &Value) -> Result<()> {
+    let around = path.inner().len() + below;
+    if around > DEPTH_MAX || !value.is_within(DEPTH_MAX - around) {
+        let depth = around + value.depth();
         let what = format!("document of {path} would be nested {depth} levels deep, more than {DEPTH_MAX}");
         return Err(Error::new(ErrorKind::Input, what).advise("put inner parts into documents of their own"));
     }
@@ -538,31 +518,4 @@ fn explain(path: &Path, fault: Fault) -> Error {
             Error::new(ErrorKind::Input, what).advise(format!("use an index up to {len}, or append"))
         }
     }
-}
-
-/// Documents, entries among them, bytes, sum, and the last record.
-type TallyRecord = (u64, u64, u64, String, u64);
-
-fn write_tallies(tallies: &RedBlackTreeMapSync<Arc<str>, Tally>) -> Vec<u8> {
-    let record: BTreeMap<&str, TallyRecord> = tallies
-        .iter()
-        .map(|(name, tally)| {
-            let sum = format!("{:032x}", tally.sum);
-            (&**name, (tally.documents, tally.entries, tally.bytes, sum, tally.changed.get()))
-        })
-        .collect();
-    // OK because texts and numbers always have a JSON text, and a vector takes all of it.
-    serde_json::to_vec(&record).unwrap_or_default()
-}
-
-fn read_tallies(bytes: &[u8]) -> Result<RedBlackTreeMapSync<Arc<str>, Tally>> {
-    let damage = || Error::new(ErrorKind::Damaged, "counts of the collections in a snapshot do not check");
-    let record: BTreeMap<String, TallyRecord> = serde_json::from_slice(bytes).map_err(|_| damage())?;
-    record
-        .into_iter()
-        .map(|(name, (documents, entries, bytes, sum, changed))| {
-            let sum = u128::from_str_radix(&sum, 16).map_err(|_| damage())?;
-            Ok((name.into(), Tally { documents, entries, bytes, sum, changed: Lsn::new(changed) }))
-        })
-        .collect()
 }

@@ -55,6 +55,15 @@ impl From<io::Error> for Stop {
     }
 }
 
+/// What writing for a reader failed with; one that went away is no error.
+pub(crate) fn quiet(error: Error) -> Stop {
+    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    match cause.map(io::Error::kind) {
+        Some(io::ErrorKind::BrokenPipe) => Stop::ClosedPipe,
+        _ => Stop::Failed(error),
+    }
+}
+
 impl Stop {
     /// The exit code: 1 damage, 2 usage, 3 input or output, 4 the answer is no, 5 held.
     pub(crate) fn code(&self) -> ExitCode {

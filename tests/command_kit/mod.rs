@@ -12,7 +12,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -31,8 +31,8 @@ pub fn run_at(directory: &Path, verb: &str, rest: &[&str]) -> Output {
     everlog().arg(verb).arg(directory).args(rest).stdin(Stdio::null()).output().expect("runs")
 }
 
-pub fn append(directory: &Path, lines: &str, rest: &[&str]) -> Output {
-    let mut child = everlog()
+pub fn start_append(directory: &Path, rest: &[&str]) -> Child {
+    everlog()
         .arg("append")
         .arg(directory)
         .args(rest)
@@ -40,7 +40,11 @@ pub fn append(directory: &Path, lines: &str, rest: &[&str]) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("starts");
+        .expect("starts")
+}
+
+pub fn append(directory: &Path, lines: &str, rest: &[&str]) -> Output {
+    let mut child = start_append(directory, rest);
     match child.stdin.take().expect("piped").write_all(lines.as_bytes()) {
         // It was refused before it read anything; its exit code tells.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}

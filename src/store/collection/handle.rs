@@ -101,7 +101,8 @@ impl Tx<'_> {
     fn replace_collection(&mut self, path: &Path, new: Value, expected: Position) -> Result<bool> {
         let version = self.draft.version();
         let changed = version.tally(path.collection()).changed;
-        if changed > expected.lsn || expected.lsn > version.position.lsn {
+        // Pins have numbers, too, and change nothing: what is expected may be one of these.
+        if changed > expected.lsn || expected.lsn >= self.draft.start().lsn {
             let what = format!(
                 "collection {path} was last changed at record {changed}, and what is to replace it was made of {expected}"
             );

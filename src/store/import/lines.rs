@@ -87,7 +87,7 @@ fn take(plan: &mut Plan, parsed: Parsed, line: u64, collection: Option<&str>, im
                 element(plan, collection, &(line - 1).to_string(), id, Value::from(object), Some(line));
             }
             _ => {
-                let what = "the line has no collection, key and value; name its key with split(\"\", …) and the collection";
+                let what = "the line has no collection, key and value, and no split names its key";
                 plan.problem(Some(line), None, what);
             }
         },

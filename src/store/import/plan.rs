@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::store::bytes::around_chunks;
 use crate::store::import::report::{ImportReport, Problem};
 use crate::store::key;
 use crate::store::path::{IntoPath, Path};
@@ -17,10 +18,23 @@ pub(crate) enum Put {
 }
 
 impl Put {
-    /// About the bytes of its record.
+    /// About the bytes of its records.
     pub(crate) fn bytes(&self) -> u64 {
         let (Put::Document { collection, key, value } | Put::Entry { collection, key, value, .. }) = self;
-        value.bytes() + 2 * (collection.len() + key.len()) as u64
+        let bytes = value.bytes();
+        bytes + around_chunks(bytes) + 2 * (collection.len() + key.len()) as u64
+    }
+
+    /// Where it goes.
+    pub(crate) fn path(&self) -> Path {
+        let (Put::Document { collection, key, .. } | Put::Entry { collection, key, .. }) = self;
+        Path::of_segments([collection, key])
+    }
+
+    /// What is put there.
+    pub(crate) fn value(&self) -> &Value {
+        let (Put::Document { value, .. } | Put::Entry { value, .. }) = self;
+        value
     }
 }
 

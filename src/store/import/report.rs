@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::clock::Timestamp;
+use crate::error::{Error, Result};
 use crate::journal::Receipt;
 use crate::position::Position;
 use crate::store::import::Format;
@@ -124,6 +125,12 @@ impl ImportReport {
         if self.problems.len() < TOLD_MAX {
             self.problems.push(problem);
         }
+    }
+
+    /// Tells of something that the store cannot take, and that the rest goes on without.
+    pub(super) fn leave_out(&mut self, error: &Error) -> Result<()> {
+        self.problem(Problem { line: None, column: None, what: error.what().to_owned() });
+        Ok(())
     }
 
     pub(super) fn count(&mut self, collection: &str, bytes: u64, changed: bool, was_there: bool) {

@@ -127,16 +127,16 @@ fn report_fault(
     parsed: &Parsed,
     import: &Import,
 ) -> Result<()> {
-    let whole = parsed.parts.len();
+    let whole = match parsed.parts.len() {
+        1 => "1 part before it is".to_owned(),
+        several => format!("{several} parts before it are"),
+    };
     let within = match &parsed.broken {
         Some((key, _)) => format!(", inside of {}", text::short(key)),
         None => String::new(),
     };
     let left = length.saturating_sub(parsed.whole_end);
-    let what = format!(
-        "{}{within}; {whole} parts before it are whole, the {left} bytes behind them are not read",
-        fault.what
-    );
+    let what = format!("{}{within}; {whole} whole, the {left} bytes behind them are not read", fault.what);
     if import.salvage || import.dry_run {
         plan.problem(Some(fault.line), Some(fault.column), &what);
         return Ok(());

@@ -35,10 +35,8 @@ pub(super) fn apply(tx: &mut Tx<'_>, old: &str, new: &str) -> Result<()> {
     }
     let mut found = Vec::new();
     meet(tx, &[], old.segments(), &mut found)?;
-    for met in found {
-        shift(tx, &filled(&old, &met), &filled(&new, &met))?;
-    }
-    Ok(())
+    let places = found.iter().map(|met| (filled(&old, met), filled(&new, met))).collect();
+    shift(tx, places)
 }
 
 /// What the stars of `rest`, below `prefix`, stand for.
@@ -76,12 +74,22 @@ fn filled(path: &Path, met: &[String]) -> Path {
     Path::of_segments(path.segments().iter().map(fill).collect::<Vec<String>>())
 }
 
-fn shift(tx: &mut Tx<'_>, old: &Path, new: &Path) -> Result<()> {
-    let Some(value) = tx.version().value(old)? else { return Ok(()) };
-    tx.apply(Op::Remove { path: old.clone() })?;
-    if tx.version().value(new)?.is_some() {
-        let what = format!("cannot move {old} to {new}, where something stands already");
-        return Err(Error::new(ErrorKind::Conflict, what));
+/// Moves what stands at each of the places, given in order. Elements of a list move up when one before them goes: all are
+/// taken out, the last ones first, before the first one is put where it belongs.
+fn shift(tx: &mut Tx<'_>, places: Vec<(Path, Path)>) -> Result<()> {
+    let mut moving = Vec::new();
+    for (old, new) in places {
+        moving.extend(tx.version().value(&old)?.map(|value| (old, new, value)));
     }
-    tx.apply(Op::Set { path: new.clone(), value }).map(drop)
+    for (old, ..) in moving.iter().rev() {
+        tx.apply(Op::Remove { path: old.clone() })?;
+    }
+    for (old, new, value) in moving {
+        if tx.version().value(&new)?.is_some() {
+            let what = format!("cannot move {old} to {new}, where something stands already");
+            return Err(Error::new(ErrorKind::Conflict, what));
+        }
+        tx.draft.restore(Op::Set { path: new, value })?;
+    }
+    Ok(())
 }

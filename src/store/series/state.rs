@@ -12,6 +12,7 @@ use crate::store::document::Document;
 use crate::store::key::{self, Key, Named};
 use crate::store::op::Op;
 use crate::store::path::Path;
+use crate::store::tally::miscounted;
 use crate::store::value::Value;
 use crate::store::version::{DOCUMENT_BYTES_MAX, Effect, Version, check_depth};
 
@@ -29,7 +30,7 @@ impl Known {
         let parts = value.as_array()?;
         let number = |place| parts.get(place).and_then(Value::as_u64);
         let floor = (Timestamp::from_micros(number(1)?), Lsn::new(number(2)?));
-        Some(Known { count: number(0)?, floor })
+        Some(Known { count: number(0).filter(|count| *count < u64::MAX)?, floor })
     }
 
     fn write(&self) -> Value {
@@ -131,7 +132,7 @@ impl Version {
         stamp: &Stamp,
     ) -> Result<Effect> {
         check_path(path)?;
-        check_depth(path, value.depth())?;
+        check_depth(path, 0, value)?;
         self.check_no_document(path)?;
         let bytes = value.bytes();
         if bytes > DOCUMENT_BYTES_MAX {
@@ -145,7 +146,7 @@ impl Version {
         known.floor = known.floor.min(place);
         let (collection, name) = names(path);
         let key = key::entry(collection, name, place.0, place.1);
-        self.put(key, None, Some(Document::new(value.clone(), stamp)), stamp);
+        self.put(key, None, Some(Document::new(value.clone(), stamp)), stamp)?;
         self.set_series(path, known, stamp);
         Ok(Effect { path: path.clone(), old: None, new: Some(value.clone()), entry: Some(place) })
     }
@@ -170,10 +171,12 @@ impl Version {
             self.check_no_document(path)?;
         }
         let mut known = self.series(path)?.unwrap_or(Known { count: 0, floor: place });
-        known.count = known.count + u64::from(new.is_some()) - u64::from(old.is_some());
+        known.count = (known.count + u64::from(new.is_some()))
+            .checked_sub(u64::from(old.is_some()))
+            .ok_or_else(|| miscounted(collection))?;
         known.floor = known.floor.min(place);
         let document = new.map(|value| Document::new(value.clone(), stamp));
-        self.put(key, present.as_deref(), document, stamp);
+        self.put(key, present.as_deref(), document, stamp)?;
         self.set_series(path, known, stamp);
         Ok(Some(Effect { path: path.clone(), old, new: new.cloned(), entry: Some(place) }))
     }
@@ -194,12 +197,12 @@ impl Version {
         if due.is_empty() {
             return Ok(Vec::new());
         }
-        known.count = known.count.saturating_sub(due.len() as u64);
+        known.count = known.count.checked_sub(due.len() as u64).ok_or_else(|| miscounted(collection))?;
         known.floor = known.floor.max((time, lsn));
         let mut effects = Vec::with_capacity(due.len());
         for (key, document) in due {
             effects.push(gone(path.clone(), &key, &document));
-            self.put(key, Some(&document), None, stamp);
+            self.put(key, Some(&document), None, stamp)?;
         }
         self.set_series(path, known, stamp);
         Ok(effects)
@@ -218,7 +221,7 @@ impl Version {
             if let Some(Named::Entry { key, .. }) = key::read(&bytes) {
                 effects.push(gone(path.join(key), &bytes, &document));
             }
-            self.put(bytes, Some(&document), None, stamp);
+            self.put(bytes, Some(&document), None, stamp)?;
         }
         known.into_iter().for_each(|(key, _)| self.put_uncounted(key, None));
         Ok(effects)

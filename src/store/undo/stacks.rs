@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::journal::{Journal, RecordKind};
+use crate::journal::Journal;
 use crate::position::Lsn;
-use crate::segment::record::Records;
 use crate::store::diff::Difference;
 use crate::store::op::Op;
+use crate::store::replay;
 use crate::store::timeline::LABEL;
 use crate::store::value::Value;
 
@@ -107,31 +107,15 @@ impl Stacks {
     }
 }
 
-pub(super) type SeeEvent<'a> = dyn FnMut(Lsn, u16, &[u8], bool) -> Result<()> + 'a;
-
-/// Visits the events in `(after, through]`: number, version, payload, and whether it ends its transaction.
-pub(super) fn each_event(journal: &Journal, after: Lsn, through: Lsn, see: &mut SeeEvent<'_>) -> Result<()> {
-    journal.each_frame(after, through, &mut |header, body| {
-        let mut lsn = header.first_lsn;
-        for view in Records::new(body) {
-            let view = view?;
-            if lsn > after && lsn <= through && view.kind == RecordKind::Event {
-                see(lsn, view.type_version, view.payload, view.end).map_err(|error| error.at_lsn(lsn))?;
-            }
-            lsn = lsn.next();
-        }
-        Ok(())
-    })
-}
-
 /// Makes the stacks of a scope from the notes in the log from `since` on.
 pub(super) fn stacks_in_log(journal: &Journal, name: &str, since: Lsn) -> Result<Stacks> {
     let (mut stacks, mut first, mut open) = (Stacks::default(), None, None);
     let (after, end) = (journal.horizon().lsn.max(since.before()), journal.durable_lsn());
-    each_event(journal, after, end, &mut |lsn, version, payload, ends| {
+    replay::each_event(journal, after, end, &mut |position, view| {
+        let lsn = position.lsn;
         let start = *first.get_or_insert(lsn);
-        if payload.starts_with(NOTE_START)
-            && let Op::Note { value, .. } = Op::decode(version, payload)?
+        if view.payload.starts_with(NOTE_START)
+            && let Op::Note { value, .. } = replay::decode(lsn, view)?
             && value.get("scope").and_then(Value::as_str) == Some(name)
         {
             let about = |what: &str| value.get(what).and_then(Value::as_u64).map(Lsn::new);
@@ -145,7 +129,7 @@ pub(super) fn stacks_in_log(journal: &Journal, name: &str, since: Lsn) -> Result
                 }
             }
         }
-        if ends {
+        if view.end {
             first = None;
             if let Some(group) = open.take() {
                 stacks.push(Group { end: lsn, ..group }, DEPTH_MAX, false);

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer, forward_to_deserialize_any};
 use serde_json::Error as JsonError;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::value::deep::TOO_DEEP;
 use crate::store::value::{DEPTH_MAX, Value};
 
 /// The value that `source` serialises to.
@@ -46,6 +47,9 @@ pub(super) fn to_serde<T: DeserializeOwned>(value: &Value) -> Result<T> {
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if self.is_too_deep() {
+            return Err(serde::ser::Error::custom(TOO_DEEP));
+        }
         match self {
             Value::Null => to.serialize_unit(),
             Value::Bool(truth) => to.serialize_bool(*truth),
@@ -73,10 +77,26 @@ impl<'de> IntoDeserializer<'de, JsonError> for &'de Value {
     }
 }
 
+/// A newtype stands in JSON as what it holds.
+macro_rules! newtypes {
+    () => {
+        fn deserialize_newtype_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            visitor: V,
+        ) -> Result<V::Value, JsonError> {
+            visitor.visit_newtype_struct(self)
+        }
+    };
+}
+
 impl<'de> Deserializer<'de> for &'de Value {
     type Error = JsonError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
+        if self.is_too_deep() {
+            return Err(JsonError::custom(TOO_DEEP));
+        }
         match self {
             Value::Null => visitor.visit_unit(),
             Value::Bool(truth) => visitor.visit_bool(*truth),
@@ -104,24 +124,16 @@ impl<'de> Deserializer<'de> for &'de Value {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, JsonError> {
-        visitor.visit_newtype_struct(self)
-    }
+    newtypes!();
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        _: &'static str,
-        _: &'static [&'static str],
+        name: &'static str,
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, JsonError> {
         match self {
-            Value::String(text) => {
-                visitor.visit_enum(IntoDeserializer::<JsonError>::into_deserializer(&**text))
-            }
+            Value::String(text) => Key(text).deserialize_enum(name, variants, visitor),
             Value::Object(object) if object.len() == 1 => {
                 let members = object.iter().map(|(key, value)| (Key(key), value));
                 visitor.visit_enum(MapAccessDeserializer::new(MapDeserializer::new(members)))
@@ -160,20 +172,29 @@ impl<'de> Deserializer<'de> for Key<'de> {
     parsed! {
         deserialize_i8 => visit_i8, deserialize_i16 => visit_i16, deserialize_i32 => visit_i32,
         deserialize_i64 => visit_i64, deserialize_u8 => visit_u8, deserialize_u16 => visit_u16,
-        deserialize_u32 => visit_u32, deserialize_u64 => visit_u64, deserialize_bool => visit_bool
+        deserialize_u32 => visit_u32, deserialize_u64 => visit_u64, deserialize_bool => visit_bool,
+        deserialize_i128 => visit_i128, deserialize_u128 => visit_u128
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
+        match self.0.parse::<f32>().ok().filter(|number| number.is_finite()) {
+            Some(number) => visitor.visit_f32(number),
+            None => visitor.visit_borrowed_str(self.0),
+        }
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
+        match self.0.parse::<f64>().ok().filter(|number| number.is_finite()) {
+            Some(number) => visitor.visit_f64(number),
+            None => visitor.visit_borrowed_str(self.0),
+        }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, JsonError> {
-        visitor.visit_newtype_struct(self)
-    }
+    newtypes!();
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
@@ -185,8 +206,7 @@ impl<'de> Deserializer<'de> for Key<'de> {
     }
 
     forward_to_deserialize_any! {
-        i128 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier
-        ignored_any
+        char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
     }
 }
 

@@ -21,7 +21,7 @@ impl Fault {
 }
 
 /// The index that a segment means where the value is an array.
-pub(super) fn array_index(segment: &str) -> Option<usize> {
+pub(crate) fn array_index(segment: &str) -> Option<usize> {
     let plain = segment == "0" || !segment.starts_with(['0', '+']);
     segment.parse().ok().filter(|_| plain)
 }

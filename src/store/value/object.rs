@@ -5,7 +5,39 @@ use std::sync::Arc;
 
 use rpds::{RedBlackTreeMapSync, VectorSync};
 
-use crate::store::value::{Value, sum, text_bytes};
+use crate::store::value::{DEPTH_MAX, Value, deep, sum, text_bytes};
+
+/// The key of the member that says what bytes a value stands for.
+pub(crate) const BYTES: &str = "$bytes";
+
+/// What is known of everything inside of a value. It is never less than what is there; it may be more where something was
+/// taken out again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reach {
+    /// How deep it is nested.
+    pub(super) depth: usize,
+    /// Whether a value in it may stand for bytes out of line.
+    pub(super) has_chunks: bool,
+}
+
+impl Reach {
+    /// Of what is neither array nor object.
+    pub(super) const NONE: Reach = Reach { depth: 0, has_chunks: false };
+    /// Of an array or object with nothing inside.
+    const EMPTY: Reach = Reach { depth: 1, has_chunks: false };
+
+    /// Takes in a member, or an element, which has no key.
+    fn include(&mut self, key: Option<&str>, value: &Value) {
+        let stands_for_some = key == Some(BYTES) && value.as_str().is_some_and(|text| text.starts_with('#'));
+        self.depth = self.depth.max(1 + value.reach().depth);
+        self.has_chunks |= stands_for_some || value.reach().has_chunks;
+    }
+}
+
+/// What is so deep inside that it is not let go by recursion.
+fn deep_ones<'a>(values: impl Iterator<Item = &'a Value>) -> impl Iterator<Item = Value> {
+    values.filter(|value| value.reach().depth > DEPTH_MAX).cloned()
+}
 
 /// Values by key, in the order of the keys' bytes.
 #[derive(Clone)]
@@ -17,12 +49,30 @@ struct ObjectNode {
     /// The bytes of all members as text, without commas.
     members_bytes: u64,
     total: u128,
+    reach: Reach,
+}
+
+impl ObjectNode {
+    fn empty_into(&mut self, due: &mut Vec<Value>) {
+        due.extend(deep_ones(self.members.values()));
+        self.members = RedBlackTreeMapSync::default();
+        self.reach = Reach::EMPTY;
+    }
+}
+
+impl Drop for ObjectNode {
+    fn drop(&mut self) {
+        if self.reach.depth > DEPTH_MAX {
+            deep::let_go(|due| self.empty_into(due));
+        }
+    }
 }
 
 impl Object {
     /// An empty object.
     pub fn new() -> Object {
-        Object(Arc::new(ObjectNode { members: RedBlackTreeMapSync::default(), members_bytes: 0, total: 0 }))
+        let (members, reach) = (RedBlackTreeMapSync::default(), Reach::EMPTY);
+        Object(Arc::new(ObjectNode { members, members_bytes: 0, total: 0, reach }))
     }
 
     /// The number of members.
@@ -55,6 +105,7 @@ impl Object {
             }
             None => key.into(),
         };
+        node.reach.include(Some(&key), &value);
         node.members_bytes += member_bytes(&key, &value);
         node.total = node.total.wrapping_add(sum::member(&key, &value));
         node.members.insert_mut(key, value);
@@ -83,6 +134,15 @@ impl Object {
         self.0.total
     }
 
+    pub(super) fn reach(&self) -> Reach {
+        self.0.reach
+    }
+
+    /// Moves what is nested deep in it to `due`, if nobody else has it.
+    pub(super) fn empty_into(&mut self, due: &mut Vec<Value>) {
+        Arc::get_mut(&mut self.0).into_iter().for_each(|node| node.empty_into(due));
+    }
+
     pub(crate) fn is_same(&self, other: &Object) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -100,8 +160,7 @@ impl Default for Object {
 
 impl PartialEq for Object {
     fn eq(&self, other: &Object) -> bool {
-        self.is_same(other)
-            || (self.len() == other.len() && self.total() == other.total() && self.iter().eq(other.iter()))
+        deep::are_equal(&Value::Object(self.clone()), &Value::Object(other.clone()))
     }
 }
 
@@ -129,12 +188,30 @@ struct ArrayNode {
     elements: VectorSync<Value>,
     elements_bytes: u64,
     total: u128,
+    reach: Reach,
+}
+
+impl ArrayNode {
+    fn empty_into(&mut self, due: &mut Vec<Value>) {
+        due.extend(deep_ones(self.elements.iter()));
+        self.elements = VectorSync::default();
+        self.reach = Reach::EMPTY;
+    }
+}
+
+impl Drop for ArrayNode {
+    fn drop(&mut self) {
+        if self.reach.depth > DEPTH_MAX {
+            deep::let_go(|due| self.empty_into(due));
+        }
+    }
 }
 
 impl Array {
     /// An empty array.
     pub fn new() -> Array {
-        Array(Arc::new(ArrayNode { elements: VectorSync::default(), elements_bytes: 0, total: 0 }))
+        let (elements, reach) = (VectorSync::default(), Reach::EMPTY);
+        Array(Arc::new(ArrayNode { elements, elements_bytes: 0, total: 0, reach }))
     }
 
     /// The number of elements.
@@ -155,6 +232,7 @@ impl Array {
     /// Adds `value` at the end. O(log n); clones of this array stay as they are.
     pub fn push(&mut self, value: Value) {
         let node = Arc::make_mut(&mut self.0);
+        node.reach.include(None, &value);
         node.elements_bytes += value.bytes();
         node.total = node.total.wrapping_add(sum::element(node.elements.len(), &value));
         node.elements.push_back_mut(value);
@@ -164,6 +242,7 @@ impl Array {
     pub fn set(&mut self, index: usize, value: Value) -> bool {
         let Some(old) = self.0.elements.get(index).cloned() else { return false };
         let node = Arc::make_mut(&mut self.0);
+        node.reach.include(None, &value);
         node.elements_bytes = node.elements_bytes - old.bytes() + value.bytes();
         node.total = node.total.wrapping_sub(sum::element(index, &old));
         node.total = node.total.wrapping_add(sum::element(index, &value));
@@ -199,6 +278,15 @@ impl Array {
         self.0.total
     }
 
+    pub(super) fn reach(&self) -> Reach {
+        self.0.reach
+    }
+
+    /// Moves what is nested deep in it to `due`, if nobody else has it.
+    pub(super) fn empty_into(&mut self, due: &mut Vec<Value>) {
+        Arc::get_mut(&mut self.0).into_iter().for_each(|node| node.empty_into(due));
+    }
+
     pub(crate) fn is_same(&self, other: &Array) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -212,8 +300,7 @@ impl Default for Array {
 
 impl PartialEq for Array {
     fn eq(&self, other: &Array) -> bool {
-        self.is_same(other)
-            || (self.len() == other.len() && self.total() == other.total() && self.iter().eq(other.iter()))
+        deep::are_equal(&Value::Array(self.clone()), &Value::Array(other.clone()))
     }
 }
 

@@ -130,8 +130,10 @@ impl<'de> Visitor<'de> for Seed {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Object::new();
+        // Objects at hand know how many members they have. What stands for a number of serde_json does not.
+        let may_be_number = members.size_hint().is_none();
         while let Some(key) = members.next_key::<Cow<'_, str>>()? {
-            if object.is_empty() && key == NUMBER_TOKEN {
+            if may_be_number && object.is_empty() && key == NUMBER_TOKEN {
                 let text: Cow<'_, str> = members.next_value()?;
                 return exact(&text).ok_or_else(|| A::Error::custom("number is out of range"));
             }

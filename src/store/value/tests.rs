@@ -65,6 +65,9 @@ fn numbers_are_exact_and_written_as_they_came() {
         assert_eq!(value(&number.to_string()), number, "{text}");
     }
     assert_ne!(value("1"), value("1.0"));
+    assert_ne!(value("0.0"), value("-0.0"));
+    let (plain, negative) = (value("[null,0.0]"), value("[null,-0.0]"));
+    assert_eq!(plain.changes_to(&negative).len(), 1, "the sums differ, so the values do");
 }
 
 #[test]

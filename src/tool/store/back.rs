@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::store::{RollbackPreview, Store, UndoScope};
 use crate::tool::outcome::{Outcome, Stop, Verdict, command, quoted};
 use crate::tool::render::{Form, Output, clean, plural};
-use crate::tool::store::open::{Missing, Said, reading, writing};
+use crate::tool::store::open::{Missing, Said, path_of, reading, trying, writing};
 use crate::tool::store::show::{ChangeShown, changes, committed};
 use crate::tool::when::When;
 
@@ -59,9 +59,10 @@ pub(crate) struct Undo {
 pub(crate) fn rollback(args: &Rollback, form: Form) -> Outcome {
     let mut output = Output::new(form);
     if !args.yes {
-        let store = reading(&args.dir)?;
+        let store = trying(&args.dir, Missing::Refuse, &args.said)?;
         let preview = prepare(&store, args)?;
         show(&mut output, &preview)?;
+        preview.foresee()?;
         if args.dry_run || preview.changes().is_empty() {
             if !output.is_json() {
                 output.line("nothing was changed")?;
@@ -92,7 +93,11 @@ pub(crate) fn rollback(args: &Rollback, form: Form) -> Outcome {
 
 fn prepare(store: &Store, args: &Rollback) -> Outcome<RollbackPreview> {
     let preview = store.rollback_to(&args.when)?;
-    Ok(if args.only.is_empty() { preview } else { preview.only(&args.only)? })
+    if args.only.is_empty() {
+        return Ok(preview);
+    }
+    let only: Vec<_> = args.only.iter().map(|path| path_of(path, &args.dir)).collect::<Outcome<_>>()?;
+    Ok(preview.only(only)?)
 }
 
 fn show(output: &mut Output, preview: &RollbackPreview) -> Outcome<()> {
@@ -165,6 +170,9 @@ fn scope_of(store: &Store, name: &str, dir: &Path) -> Outcome<UndoScope> {
 }
 
 fn list(output: &mut Output, scope: &UndoScope) -> Outcome<()> {
+    if !output.is_json() && scope.redo_labels().is_empty() && scope.undo_labels().is_empty() {
+        return output.line("nothing to undo or redo");
+    }
     for (can, labels) in [("redo", scope.redo_labels()), ("undo", scope.undo_labels())] {
         for label in labels {
             match output.is_json() {

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::error::{Error, ErrorKind};
-use crate::store::{IntoPath, Path, PathChange, Value, View};
-use crate::tool::outcome::{Outcome, Stop, Verdict};
+use crate::store::{IntoPath, Value};
+use crate::tool::outcome::{Outcome, Verdict};
 use crate::tool::render::{Form, Output};
-use crate::tool::store::open::{Missing, Said, absent, reading, writing};
-use crate::tool::store::show::{changes, committed};
+use crate::tool::store::open::{Missing, Said, Way, absent, trying, writing};
+use crate::tool::store::show::{committed, foreseen};
 
 /// Put a JSON value at a path of a store; print the commit's position when it is durable
 #[derive(Debug, Args)]
@@ -25,14 +25,8 @@ pub(crate) struct Set {
     /// The value is text as it stands, not JSON
     #[arg(long)]
     text: bool,
-    /// Refuse to create a store
-    #[arg(long)]
-    must_exist: bool,
-    /// Only say what would change; change nothing
-    #[arg(long)]
-    dry_run: bool,
     #[command(flatten)]
-    said: Said,
+    way: Way,
 }
 
 /// Take out what is at a path of a store
@@ -53,16 +47,16 @@ pub(crate) fn set(args: &Set, form: Form) -> Outcome {
     let mut output = Output::new(form);
     let path = args.path.as_str().into_path()?;
     let value = value_of(args)?;
-    if args.dry_run {
-        let view = match (reading(&args.dir), args.must_exist) {
-            (Err(Stop::Failed(error)), false) if *error.kind() == ErrorKind::Missing => View::nothing(),
-            (opened, _) => opened?.view(),
-        };
-        let after = view.rehearse_set(&path, value)?;
-        return foresee(&mut output, path, &view, &after);
+    let Way { dry_run, said, .. } = &args.way;
+    // What is refused leaves no empty store behind.
+    if *dry_run || !args.dir.exists() {
+        let store = trying(&args.dir, args.way.missing(), said)?;
+        let preflight = store.try_out(|tx| tx.set_value(&path, value.clone()))?.1.clear()?;
+        if *dry_run {
+            return foreseen(&mut output, &preflight);
+        }
     }
-    let missing = if args.must_exist { Missing::Refuse } else { Missing::Create };
-    let (changed, receipt) = writing(&args.dir, missing, &args.said, |store| {
+    let (changed, receipt) = writing(&args.dir, args.way.missing(), said, |store| {
         Ok(store.transaction(|tx| tx.set_value(&path, value))?)
     })?;
     committed(&mut output, &receipt, changed)?;
@@ -72,13 +66,16 @@ pub(crate) fn set(args: &Set, form: Form) -> Outcome {
 pub(crate) fn remove(args: &Remove, form: Form) -> Outcome {
     let mut output = Output::new(form);
     let path = args.path.as_str().into_path()?;
-    // Looked at first, so that a no leaves no trace of a writer.
-    let view = reading(&args.dir)?.view();
-    if args.dry_run {
-        is_there(&view, &args.path, &args.dir)?;
-        let after = view.rehearse_remove(&path)?;
-        return foresee(&mut output, path, &view, &after);
+    // Tried out first, so that a no leaves no trace of a writer.
+    let store = trying(&args.dir, Missing::Refuse, &args.said)?;
+    let (changed, preflight) = store.try_out(|tx| tx.remove(&path))?;
+    if !changed && preflight.is_clear() && store.report().unproven == 0 {
+        return Err(absent(&args.path, &args.dir));
     }
+    if args.dry_run {
+        return foreseen(&mut output, &preflight.clear()?);
+    }
+    drop(store);
     let (changed, receipt) = writing(&args.dir, Missing::Refuse, &args.said, |store| {
         Ok(store.transaction(|tx| tx.remove(&path))?)
     })?;
@@ -86,23 +83,6 @@ pub(crate) fn remove(args: &Remove, form: Form) -> Outcome {
         return Err(absent(&args.path, &args.dir));
     }
     committed(&mut output, &receipt, changed)?;
-    Ok(Verdict::Well)
-}
-
-fn is_there(view: &View, path: &str, dir: &std::path::Path) -> Outcome<()> {
-    if view.contains(path)? { Ok(()) } else { Err(absent(path, dir)) }
-}
-
-/// Says what a change would do.
-fn foresee(output: &mut Output, path: Path, view: &View, after: &View) -> Outcome {
-    let (old, new) = (view.get_value(&path)?, after.get_value(&path)?);
-    if old != new {
-        changes(output, &[PathChange { path, old, new, entry: None }])?;
-    }
-    if !output.is_json() {
-        output.line("nothing was changed: this is a dry run")?;
-    }
-    output.flush()?;
     Ok(Verdict::Well)
 }
 
@@ -121,7 +101,8 @@ fn value_of(args: &Set) -> Outcome<Value> {
         return Ok(Value::from(text));
     }
     Value::parse(text.as_bytes()).map_err(|error| {
+        let reason = error.what().trim_start_matches("text is not JSON: ");
         let next = "write it as JSON, '\"text\"' with its quotes, or give --text";
-        Error::new(ErrorKind::Input, format!("the value is not JSON: {}", error.what())).advise(next).into()
+        Error::new(ErrorKind::Input, format!("the value is not JSON: {reason}")).advise(next).into()
     })
 }

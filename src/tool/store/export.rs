@@ -1,16 +1,16 @@
 //! `everlog export`: a store, or a part of it, as JSON or JSON Lines, as it is or was.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::medium::outside;
-use crate::store::{Form as Layout, IntoPath, Path, View};
-use crate::tool::outcome::{Outcome, Stop, usage};
+use crate::store::{Form as Layout, Path, View};
+use crate::tool::outcome::{Outcome, Stop, quiet, usage};
 use crate::tool::render::{Form, Output};
-use crate::tool::store::look::{entries, left_out, write_state};
-use crate::tool::store::open::{absent, finish, reading, view_at};
+use crate::tool::store::look::left_out;
+use crate::tool::store::open::{absent, finish, path_of, reading, view_at};
 use crate::tool::when::When;
 
 /// Write a store, or what is at a path, as JSON or JSON Lines
@@ -33,7 +33,7 @@ pub(crate) struct Export {
 
 pub(crate) fn export(args: &Export, form: Form) -> Outcome {
     let mut output = Output::new(form);
-    let path = args.path.as_deref().map(IntoPath::into_path).transpose()?;
+    let path = args.path.as_deref().map(|path| path_of(path, &args.dir)).transpose()?;
     if args.lines && path.as_ref().is_some_and(|path| path.key().is_some()) {
         return Err(usage(
             "lines are written of whole collections",
@@ -47,11 +47,11 @@ pub(crate) fn export(args: &Export, form: Form) -> Outcome {
     }
     let mut left = 0;
     match &args.output {
-        None => left = write(args, &view, path.as_ref(), output.writer())?,
+        None => left = write(args, form, &view, path.as_ref(), output.writer())?,
         Some(file) => {
             let mut fault = None;
             let replaced = outside::replace(file, |to| {
-                let written = write(args, &view, path.as_ref(), to);
+                let written = write(args, form, &view, path.as_ref(), to);
                 match written {
                     Ok(entries) => left = entries,
                     Err(Stop::Failed(error)) => return Err(error),
@@ -76,28 +76,24 @@ fn is_there(view: &View, path: &Path) -> bool {
 }
 
 /// Writes what was asked for; returns how many entries of series have no place in it.
-fn write(args: &Export, view: &View, path: Option<&Path>, mut to: &mut dyn Write) -> Outcome<u64> {
+fn write(
+    args: &Export,
+    form: Form,
+    view: &View,
+    path: Option<&Path>,
+    mut to: &mut dyn Write,
+) -> Outcome<u64> {
     if args.lines {
         let collections: Vec<&str> = path.iter().map(|path| path.collection()).collect();
         view.export_lines(&collections, to).map_err(quiet)?;
         return Ok(0);
     }
-    let left = match path {
-        None => {
-            write_state(view, &mut to, true)?;
-            entries(view)?
-        }
-        Some(path) => view.export_json(path, Layout::Pretty, &mut to).map_err(quiet)?.entries_left_out,
+    let layout = if form == Form::Json { Layout::Compact } else { Layout::Pretty };
+    let exported = match path {
+        None => view.export_whole(layout, &mut to),
+        Some(path) => view.export_json(path, layout, &mut to),
     };
+    let left = exported.map_err(quiet)?.entries_left_out;
     to.write_all(b"\n")?;
     Ok(left)
-}
-
-/// A reader that went away is no error.
-fn quiet(error: crate::error::Error) -> Stop {
-    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
-    match cause.map(io::Error::kind) {
-        Some(io::ErrorKind::BrokenPipe) => Stop::ClosedPipe,
-        _ => Stop::Failed(error),
-    }
 }

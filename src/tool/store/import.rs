@@ -7,10 +7,11 @@ use clap::Args;
 use serde_json::json;
 
 use crate::error::{Error, ErrorKind};
-use crate::store::{Format, Import, ImportReport, Source, Told, View};
-use crate::tool::outcome::{Outcome, Stop, Verdict};
+use crate::store::{Format, Import, ImportReport, Source, Told};
+use crate::tool::outcome::{Outcome, Stop, Verdict, command, quoted};
 use crate::tool::render::{Form, Output, bytes, clean, plural};
-use crate::tool::store::open::{Missing, Said, reading, writing};
+use crate::tool::store::look::entries;
+use crate::tool::store::open::{Way, trying, writing};
 
 const FORMATS: [Format; 6] =
     [Format::Auto, Format::Json, Format::Conf, Format::Lowdb, Format::Tauri, Format::Lines];
@@ -40,14 +41,8 @@ pub(crate) struct ImportVerb {
     /// Import also what was imported before
     #[arg(long)]
     again: bool,
-    /// Refuse to create a store
-    #[arg(long)]
-    must_exist: bool,
-    /// Only say what would happen; change nothing
-    #[arg(long)]
-    dry_run: bool,
     #[command(flatten)]
-    said: Said,
+    way: Way,
 }
 
 fn parse_format(text: &str) -> Result<Format, String> {
@@ -64,16 +59,28 @@ fn parse_split(text: &str) -> Result<(String, String), String> {
 
 pub(crate) fn import(args: &ImportVerb, form: Form) -> Outcome {
     let mut output = Output::new(form);
-    let (source, way) = (source_of(&args.file)?, way_of(args));
-    let report = if args.dry_run {
-        let view = match (reading(&args.dir), args.must_exist) {
-            (Err(Stop::Failed(error)), false) if *error.kind() == ErrorKind::Missing => View::nothing(),
-            (opened, _) => opened?.view(),
-        };
-        view.foresee_import(source, &way)?
+    let (source, import) = (source_of(&args.file)?, import_of(args));
+    let Way { dry_run, said, .. } = &args.way;
+    let refused = |error| in_flags(error, args);
+    let try_out = |source: &Source| {
+        let store = trying(&args.dir, args.way.missing(), said)?;
+        let report = store.import(source.clone(), &import.clone().dry_run()).map_err(refused)?;
+        if report.problem_count > 0 && !dry_run {
+            // A dry run tells of problems; the import may be refused for them.
+            store.import(source.clone(), &import).map_err(refused)?;
+        }
+        Ok::<_, Stop>(report)
+    };
+    let report = if *dry_run {
+        try_out(&source)?
     } else {
-        let missing = if args.must_exist { Missing::Refuse } else { Missing::Create };
-        writing(&args.dir, missing, &args.said, |store| Ok(store.import(source, &way)?))?
+        if !args.dir.exists() {
+            // What is refused leaves no empty store behind.
+            try_out(&source)?;
+        }
+        writing(&args.dir, args.way.missing(), said, |store| {
+            Ok(store.import(source, &import).map_err(refused)?)
+        })?
     };
     match output.is_json() {
         true => output.json(&shown(&report))?,
@@ -81,6 +88,32 @@ pub(crate) fn import(args: &ImportVerb, form: Form) -> Outcome {
     }
     output.flush()?;
     Ok(if report.problem_count > 0 { Verdict::Findings } else { Verdict::Well })
+}
+
+/// An error with the flag that helps in place of the method.
+fn in_flags(error: Error, args: &ImportVerb) -> Error {
+    let again = |flags: &str| command("import", &args.dir, &format!("{} {flags}", quoted(&args.file)));
+    let next = match (error.kind(), error.next().unwrap_or_default()) {
+        (ErrorKind::Missing, "") => "check the path of the file".to_owned(),
+        (_, next) if next.contains("split(") => {
+            format!("say which member of each element is its key: {}", again("--split :KEY"))
+        }
+        (_, next) if next.contains("salvage") => {
+            let all = again("--dry-run");
+            format!(
+                "nothing was imported; see all that is wrong: {all}, or import what is whole with --salvage"
+            )
+        }
+        (_, next) if next.contains("as_collection") => format!("name it: {}", again("--as NAME")),
+        (_, next) if next.contains("encryptionKey") => {
+            format!("give the encryptionKey of the program that wrote it: {}", again("--key KEY"))
+        }
+        (_, next) if next.contains("transaction_bytes_max") => {
+            "import it in parts; a program may raise transaction_bytes_max".to_owned()
+        }
+        _ => return error,
+    };
+    error.advise(next)
 }
 
 fn source_of(file: &Path) -> Outcome<Source> {
@@ -93,7 +126,7 @@ fn source_of(file: &Path) -> Outcome<Source> {
     Ok(Source::Bytes(piped))
 }
 
-fn way_of(args: &ImportVerb) -> Import {
+fn import_of(args: &ImportVerb) -> Import {
     let mut way = Import::new().format(args.format);
     if let Some(collection) = &args.collection {
         way = way.as_collection(collection);
@@ -143,12 +176,16 @@ fn print(output: &mut Output, report: &ImportReport) -> Outcome<()> {
     let word = if report.is_dry_run { "would import" } else { "imported" };
     let places: Vec<String> = report.collections.keys().map(|name| clean(name)).collect();
     output.line(format!(
-        "{word} {} ({} new, {} replaced, {} as they were) and {} of series, {}, into {}",
+        "{word} {} ({} new, {} replaced, {} as they were){}, {}, into {}",
         plural(report.documents, "document"),
         report.added,
         report.replaced,
         report.unchanged,
-        report.entries,
+        if report.entries > 0 {
+            format!(" and {} of series", entries(report.entries))
+        } else {
+            String::new()
+        },
         bytes(report.bytes),
         if places.is_empty() { "nothing".to_owned() } else { places.join(", ") },
     ))?;

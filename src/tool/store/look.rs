@@ -1,18 +1,14 @@
 //! `everlog get`, `keys` and `state`: what a store holds, now or at any earlier moment.
 
-use std::cell::RefCell;
-use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use serde::ser::{Error as _, SerializeMap, Serializer};
 
-use crate::error::Error;
-use crate::store::{IntoPath, Path, Value, View};
-use crate::tool::outcome::{Outcome, Stop, command};
+use crate::store::{Form as Layout, Path, Value, View};
+use crate::tool::outcome::{Outcome, command, quiet};
 use crate::tool::render::{Form, Output, clean, plural};
-use crate::tool::store::open::{absent, finish, reading, view_at};
+use crate::tool::store::open::{absent, finish, path_of, reading, view_at};
 use crate::tool::when::When;
 
 /// Show the value at a path of a store
@@ -25,7 +21,7 @@ pub(crate) struct Get {
     /// As it was at this moment
     #[arg(long, value_name = "WHEN")]
     at: Option<When>,
-    /// Print text without its quotes
+    /// Print text without its quotes, and bytes as they are
     #[arg(long)]
     raw: bool,
 }
@@ -73,7 +69,11 @@ pub(crate) fn get(args: &Get, form: Form) -> Outcome {
     let mut output = Output::new(form);
     let store = reading(&args.dir)?;
     let view = view_at(&store, args.at.as_ref())?;
-    let path = args.path.as_str().into_path()?;
+    let path = path_of(&args.path, &args.dir)?;
+    if args.raw && view.is_bytes(&path)? {
+        view.read_bytes(&path, output.writer()).map_err(quiet)?;
+        return finish(&store, &args.dir, &mut output);
+    }
     let Some(value) = view.get_value(&path)? else {
         if !has_series(&view, &path)? {
             return Err(absent(&args.path, &args.dir));
@@ -129,7 +129,7 @@ pub(crate) fn keys(args: &Keys, form: Form) -> Outcome {
     let mut output = Output::new(form);
     let store = reading(&args.dir)?;
     let view = view_at(&store, args.at.as_ref())?;
-    let path = args.path.as_deref().map(IntoPath::into_path).transpose()?;
+    let path = args.path.as_deref().map(|path| path_of(path, &args.dir)).transpose()?;
     let (keys, series) = match &path {
         None => (view.collections(), Vec::new()),
         Some(path) => {
@@ -139,6 +139,12 @@ pub(crate) fn keys(args: &Keys, form: Form) -> Outcome {
             };
             if !is_there {
                 return Err(absent(&path.to_string(), &args.dir));
+            }
+            let value = if path.key().is_some() { view.get_value(path)? } else { None };
+            if let Some(value) =
+                value.filter(|value| value.as_object().is_none() && value.as_array().is_none())
+            {
+                eprintln!("note: at {path} stands {}, which has no keys", value.kind());
             }
             let series = if path.key().is_none() { view.series_keys(path)? } else { Vec::new() };
             (view.keys(path)?, series)
@@ -163,64 +169,22 @@ pub(crate) fn state(args: &State, form: Form) -> Outcome {
     let mut output = Output::new(form);
     let store = reading(&args.dir)?;
     let view = view_at(&store, args.at.as_ref())?;
-    write_state(&view, output.writer(), args.pretty)?;
+    let layout = if args.pretty { Layout::Pretty } else { Layout::Compact };
+    let exported = view.export_whole(layout, output.writer()).map_err(quiet)?;
     output.line("")?;
-    left_out(entries(&view)?, &args.dir);
+    left_out(exported.entries_left_out, &args.dir);
     finish(&store, &args.dir, &mut output)
-}
-
-/// Writes a state as one object.
-pub(crate) fn write_state(view: &View, to: impl io::Write, pretty: bool) -> Outcome<()> {
-    let whole = Whole { view, fault: RefCell::new(None) };
-    let written = match pretty {
-        true => serde_json::to_writer_pretty(to, &whole),
-        false => serde_json::to_writer(to, &whole),
-    };
-    match whole.fault.take() {
-        Some(fault) => Err(fault.into()),
-        None => written.map_err(|error| Stop::from(io::Error::from(error))),
-    }
-}
-
-/// How many entries of series there are.
-pub(crate) fn entries(view: &View) -> Outcome<u64> {
-    let mut count = 0;
-    for name in view.collections() {
-        let series = view.series_keys(Path::of_segments([name]))?;
-        count += series.iter().map(|(_, entries)| entries).sum::<u64>();
-    }
-    Ok(count)
 }
 
 /// Says that entries of series have no place in an object of documents.
 pub(crate) fn left_out(entries: u64, dir: &std::path::Path) {
     if entries > 0 {
-        let number = plural(entries, "entry").replace("entrys", "entries");
+        let number = self::entries(entries);
         eprintln!("note: {number} of series left out; they are in {}", command("export", dir, "--lines"));
     }
 }
 
-/// All collections of a state; one of them is in memory at a time.
-struct Whole<'a> {
-    view: &'a View,
-    /// What went wrong while it was read.
-    fault: RefCell<Option<Error>>,
-}
-
-impl Serialize for Whole<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut members = to.serialize_map(None)?;
-        for name in self.view.collections() {
-            let read = self.view.get_value(Path::of_segments([name.as_str()]));
-            let value = read.map_err(|error| {
-                let text = S::Error::custom(&error);
-                self.fault.replace(Some(error));
-                text
-            })?;
-            if let Some(value) = value {
-                members.serialize_entry(&name, &value)?;
-            }
-        }
-        members.end()
-    }
+/// A number of entries.
+pub(crate) fn entries(number: u64) -> String {
+    plural(number, "entry").replace("entrys", "entries")
 }

@@ -1,14 +1,16 @@
 //! How the command opens a store: for reading beside anybody, for writing, and what a commit says about itself.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
 
 use crate::error::{Error, ErrorKind};
-use crate::journal::Damaged;
 use crate::journal::options::{FACE_RAW, FACE_STORE};
+use crate::journal::{Background, Damaged};
+use crate::medium::Sim;
 use crate::state::Meta;
-use crate::store::{Store, View};
+use crate::store::{IntoPath, Store, View};
 use crate::tool::log::open_for_reading;
 use crate::tool::outcome::{Outcome, Stop, Verdict, command, tell, with_next};
 use crate::tool::render::{Output, plural};
@@ -42,10 +44,45 @@ pub(crate) enum Missing {
     Refuse,
 }
 
+/// How a verb that may make a store writes.
+#[derive(Debug, Args)]
+pub(crate) struct Way {
+    /// Refuse to create a store
+    #[arg(long)]
+    must_exist: bool,
+    /// Only say what would change; change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) said: Said,
+}
+
+impl Way {
+    pub(crate) fn missing(&self) -> Missing {
+        if self.must_exist { Missing::Refuse } else { Missing::Create }
+    }
+}
+
 /// Opens a store for reading, beside a live writer too; a damaged one up to the damage. Creates nothing.
 pub(crate) fn reading(dir: &Path) -> Outcome<Store> {
     let opened = Store::options().damaged(Damaged::ReadOnly).open(dir);
     opened.map_err(|error| explain(error, dir).into())
+}
+
+/// Opens a store to try out what a commit would come to, without a trace: as for reading. One that would be made is there
+/// in memory.
+pub(crate) fn trying(dir: &Path, missing: Missing, said: &Said) -> Outcome<Store> {
+    let store = match reading(dir) {
+        Err(Stop::Failed(error)) if missing == Missing::Create && *error.kind() == ErrorKind::Missing => {
+            let options = Store::options().journal(|journal| journal.background(Background::Inline));
+            options.open_on(Arc::new(Sim::new(0)))?
+        }
+        opened => opened?,
+    };
+    if let Some(damage) = &store.report().damage {
+        return Err(damage.clone().advise(command("verify", dir, "")).into());
+    }
+    Ok(said.meta().map_or(store.clone(), |meta| store.with_meta(meta)))
 }
 
 /// Opens a store for writing and runs `work` on it; the first error counts.
@@ -63,10 +100,7 @@ pub(crate) fn writing<T>(
     if store.report().created {
         eprintln!("created {}", dir.display());
     }
-    let worked = match said.meta() {
-        Some(meta) => work(&store.with_meta(meta)),
-        None => work(&store),
-    };
+    let worked = work(&said.meta().map_or(store.clone(), |meta| store.with_meta(meta)));
     let closed = store.close();
     let value = worked?;
     closed?;
@@ -97,6 +131,21 @@ pub(crate) fn view_at(store: &Store, at: Option<&When>) -> Outcome<View> {
         Some(when) => store.at(when)?,
         None => store.view(),
     })
+}
+
+/// A path that may be looked at: not into what the store keeps for itself.
+pub(crate) fn path_of(text: &str, dir: &Path) -> Outcome<crate::store::Path> {
+    let path = text.into_path()?;
+    check_users(&path, dir)?;
+    Ok(path)
+}
+
+pub(crate) fn check_users(path: &crate::store::Path, dir: &Path) -> Outcome<()> {
+    if path.collection().starts_with('$') {
+        let what = format!("collection {:?} is the store's own, and no verb shows it", path.collection());
+        return Err(Error::new(ErrorKind::Input, what).advise(command("keys", dir, "")).into());
+    }
+    Ok(())
 }
 
 /// Ends a reading verb: says what it could not see.

@@ -10,8 +10,8 @@ use crate::state;
 use crate::store::{Changed, IntoPath, RestorePoint};
 use crate::tool::outcome::{Outcome, usage};
 use crate::tool::render::{Form, Output, clean};
-use crate::tool::store::open::{finish, reading};
-use crate::tool::store::show::{ChangeShown, changes, place, step};
+use crate::tool::store::open::{check_users, finish, path_of, reading};
+use crate::tool::store::show::{COMMIT, ChangeShown, CommitShown, changes, place, step};
 use crate::tool::when::When;
 
 /// The most points in one page of a timeline.
@@ -82,8 +82,9 @@ fn range(from: Option<&When>, to: Option<&When>) -> (Bound<state::When>, Bound<s
 pub(crate) fn history(args: &HistoryVerb, form: Form) -> Outcome {
     let mut output = Output::new(form);
     let store = reading(&args.dir)?;
-    let mut history =
-        store.history(args.path.as_str())?.within(range(args.from.as_ref(), args.to.as_ref()))?;
+    let mut history = store
+        .history(path_of(&args.path, &args.dir)?)?
+        .within(range(args.from.as_ref(), args.to.as_ref()))?;
     if args.newest {
         history = history.newest_first();
     }
@@ -98,20 +99,18 @@ pub(crate) fn history(args: &HistoryVerb, form: Form) -> Outcome {
     if !output.is_json() {
         match rows.is_empty() {
             true => output.line("no changes in the history that is kept")?,
-            false => output.table(&["position", "time", "actor", "entry", "old -> new"], rows, &[])?,
+            false => output.table(&[&COMMIT[..], &["entry", "old -> new"]].concat(), rows, &[])?,
         }
     }
     finish(&store, &args.dir, &mut output)
 }
 
 fn row(output: &Output, change: &Changed) -> Vec<String> {
-    vec![
-        change.position.to_string(),
-        change.time.to_string(),
-        clean(change.actor().unwrap_or("-")),
-        change.entry.map_or("-".to_owned(), |(time, _)| place(&change.path, Some(time))),
-        step(output, change.old.as_ref(), change.new.as_ref()),
-    ]
+    let mut cells: Vec<String> =
+        CommitShown::new(change.position, change.time, change.actor(), None).into_cells().into();
+    cells.push(change.entry.map_or("-".to_owned(), |(time, _)| place(&change.path, Some(time))));
+    cells.push(step(output, change.old.as_ref(), change.new.as_ref()));
+    cells
 }
 
 pub(crate) fn diff(args: &DiffVerb, form: Form) -> Outcome {
@@ -125,10 +124,11 @@ pub(crate) fn diff(args: &DiffVerb, form: Form) -> Outcome {
         None => (state::When::now(), &args.rest[..]),
     };
     for prefix in prefixes {
-        prefix.into_path().map_err(|error| {
+        let path = prefix.into_path().map_err(|error| {
             let what = format!("{prefix:?} is neither a moment nor a path: {}", error.what());
             usage(what, "everlog diff --help")
         })?;
+        check_users(&path, &args.dir)?;
     }
     let mut diff = store.diff(&args.from, to)?;
     if !prefixes.is_empty() {
@@ -144,12 +144,8 @@ pub(crate) fn diff(args: &DiffVerb, form: Form) -> Outcome {
 
 #[derive(Serialize)]
 struct PointShown<'a> {
-    position: String,
-    time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    actor: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<&'a str>,
+    #[serde(flatten)]
+    commit: CommitShown<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,7 +161,7 @@ pub(crate) fn timeline(args: &TimelineVerb, form: Form) -> Outcome {
     let store = reading(&args.dir)?;
     let mut timeline = store.timeline().within(range(args.from.as_ref(), args.to.as_ref()));
     if let Some(prefix) = &args.prefix {
-        timeline = timeline.under(prefix)?;
+        timeline = timeline.under(path_of(prefix, &args.dir)?)?;
     }
     let (mut left, mut cursor, mut rows) = (args.limit, args.cursor.clone(), Vec::new());
     loop {
@@ -187,7 +183,7 @@ pub(crate) fn timeline(args: &TimelineVerb, form: Form) -> Outcome {
     } else {
         match rows.is_empty() {
             true => output.line("no commits in the history that is kept")?,
-            false => output.table(&["position", "time", "actor", "label", "changes"], rows, &[])?,
+            false => output.table(&[&COMMIT[..], &["label", "changes"]].concat(), rows, &[])?,
         }
         cursor.iter().try_for_each(|cursor| output.line(format!("more: --cursor {cursor}")))?;
     }
@@ -196,10 +192,7 @@ pub(crate) fn timeline(args: &TimelineVerb, form: Form) -> Outcome {
 
 fn shown(point: &RestorePoint) -> PointShown<'_> {
     PointShown {
-        position: point.position.to_string(),
-        time: point.time.to_string(),
-        actor: point.actor(),
-        cause: point.cause(),
+        commit: CommitShown::new(point.position, point.time, point.actor(), point.cause()),
         label: point.label.as_deref(),
         rollback_to: point.rollback_to.map(|position| position.to_string()),
         changes: point.changes,
@@ -217,11 +210,9 @@ fn point_row(point: &RestorePoint) -> Vec<String> {
     if point.changes > places.len() as u64 {
         places.push(format!("… ({} in all)", point.changes));
     }
-    vec![
-        point.position.to_string(),
-        point.time.to_string(),
-        clean(point.actor().unwrap_or("-")),
-        if label.is_empty() { "-".to_owned() } else { label.join(", ") },
-        places.join(", "),
-    ]
+    let mut cells: Vec<String> =
+        CommitShown::new(point.position, point.time, point.actor(), None).into_cells().into();
+    cells.push(if label.is_empty() { "-".to_owned() } else { label.join(", ") });
+    cells.push(places.join(", "));
+    cells
 }

@@ -4,12 +4,43 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::journal::Receipt;
-use crate::store::{Changed, Path, PathChange, Value};
-use crate::tool::outcome::Outcome;
-use crate::tool::render::{Colour, Output, clean, paint};
+use crate::position::Position;
+use crate::store::{Changed, Path, PathChange, Preflight, Value};
+use crate::tool::outcome::{Outcome, Verdict};
+use crate::tool::render::{Colour, Output, bytes, clean, paint};
 
 /// How much of a value a person sees in a table on a terminal.
 const SHOWN_CHARACTERS: usize = 48;
+
+/// Which commit it was, when and by whom.
+#[derive(Debug, Serialize)]
+pub(crate) struct CommitShown<'a> {
+    position: String,
+    time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'a str>,
+}
+
+impl<'a> CommitShown<'a> {
+    pub(crate) fn new(
+        position: Position,
+        time: Timestamp,
+        actor: Option<&'a str>,
+        cause: Option<&'a str>,
+    ) -> CommitShown<'a> {
+        CommitShown { position: position.to_string(), time: time.to_string(), actor, cause }
+    }
+
+    /// The first cells of a row about it; their heads are [`COMMIT`].
+    pub(crate) fn into_cells(self) -> [String; 3] {
+        [self.position, self.time, clean(self.actor.unwrap_or("-"))]
+    }
+}
+
+/// What stands over the cells of a commit.
+pub(crate) const COMMIT: [&str; 3] = ["position", "time", "actor"];
 
 /// One change as one line of JSON.
 #[derive(Debug, Serialize)]
@@ -17,14 +48,8 @@ pub(crate) struct ChangeShown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     rollback: Option<&'static str>,
     path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    position: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    actor: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<&'a str>,
+    #[serde(flatten)]
+    commit: Option<CommitShown<'a>>,
     /// The time of the entry, if it is one of a series.
     #[serde(skip_serializing_if = "Option::is_none")]
     entry: Option<String>,
@@ -40,10 +65,7 @@ impl<'a> ChangeShown<'a> {
         ChangeShown {
             rollback: None,
             path: change.path.to_string(),
-            position: None,
-            time: None,
-            actor: None,
-            cause: None,
+            commit: None,
             entry: change.entry.map(|(time, _)| time.to_string()),
             old: change.old.as_ref(),
             new: change.new.as_ref(),
@@ -57,13 +79,11 @@ impl<'a> ChangeShown<'a> {
 
     /// A change as it happened.
     pub(crate) fn happened(change: &'a Changed) -> ChangeShown<'a> {
+        let cause = change.meta.as_ref().and_then(|meta| meta.cause.as_deref());
         ChangeShown {
             rollback: None,
             path: change.path.to_string(),
-            position: Some(change.position.to_string()),
-            time: Some(change.time.to_string()),
-            actor: change.actor(),
-            cause: change.meta.as_ref().and_then(|meta| meta.cause.as_deref()),
+            commit: Some(CommitShown::new(change.position, change.time, change.actor(), cause)),
             entry: change.entry.map(|(time, _)| time.to_string()),
             old: change.old.as_ref(),
             new: change.new.as_ref(),
@@ -112,6 +132,21 @@ pub(crate) fn changes(output: &mut Output, changes: &[PathChange]) -> Outcome<()
         true => Ok(()),
         false => output.table(&["path", "old -> new"], rows, &[]),
     }
+}
+
+/// What a commit would come to that was only tried out.
+pub(crate) fn foreseen(output: &mut Output, preflight: &Preflight) -> Outcome {
+    let is_users = |change: &&PathChange| !change.path.collection().starts_with('$');
+    let found: Vec<PathChange> = preflight.changes.iter().filter(is_users).cloned().collect();
+    changes(output, &found)?;
+    if !output.is_json() {
+        output.line(match preflight.records {
+            0 => "nothing would change".to_owned(),
+            _ => format!("nothing was changed: a dry run of {}", bytes(preflight.bytes)),
+        })?;
+    }
+    output.flush()?;
+    Ok(Verdict::Well)
 }
 
 /// What a commit came to.

@@ -8,10 +8,10 @@ use clap::Args;
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::ErrorKind;
-use crate::store::{Changed, IntoPath, Path, View};
+use crate::store::{Changed, Path, View};
 use crate::tool::outcome::{Outcome, Stop, Verdict};
 use crate::tool::render::{Colour, Form, Output, clean, paint};
-use crate::tool::store::open::reading;
+use crate::tool::store::open::{path_of, reading};
 use crate::tool::store::show::{ChangeShown, place, step};
 use crate::tool::when::parse_span;
 
@@ -38,15 +38,14 @@ pub(crate) struct WatchVerb {
 /// Looks again and again: a reader beside a writer sees what is proven when it opens.
 pub(crate) fn watch(args: &WatchVerb, form: Form) -> Outcome {
     let mut output = Output::new(form);
-    let prefix = args.prefix.as_deref().map(IntoPath::into_path).transpose()?;
+    let prefix = args.prefix.as_deref().map(|prefix| path_of(prefix, &args.dir)).transpose()?;
     let clock = SystemClock::new();
     let now = || clock.elapsed();
     let until = args.span.map(|span| now() + span);
     let mut left = args.limit.unwrap_or(u64::MAX);
     let mut seen = reading(&args.dir)?.view();
-    if !output.is_json() {
-        eprintln!("watching {} from {} on; Ctrl-C ends", args.dir.display(), seen.position());
-    }
+    // Whoever started it knows by this that nothing is missed from now on.
+    eprintln!("watching {} from {} on; Ctrl-C ends", args.dir.display(), seen.position());
     loop {
         let looked = now();
         if let Some((changes, newest)) = look(args, &seen)? {
