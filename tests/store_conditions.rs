@@ -219,12 +219,27 @@ fn at_most_once_in_an_interval_is_decided_by_the_times_of_the_records() {
     let store = clocked(&sim, &clock);
     assert_eq!(once(&store).unwrap().0, 2, "after the interval, also after a restart");
     for n in 0..100 {
-        clock.advance(minute * 2);
+        clock.advance(minute * 61);
         store.transaction(|tx| tx.at_most_once_per(&format!("key {n}"), minute)).unwrap();
     }
     let kept = store.get_value("$everlog").unwrap().expect("the store's own");
     assert!(kept.as_object().expect("documents").len() < 10, "keys that are over are let go: {kept}");
     assert_eq!(kind(store.transaction(|tx| tx.at_most_once_per("", minute))), ErrorKind::Input);
+}
+
+#[test]
+fn a_key_counts_by_the_interval_that_is_asked_for_and_not_by_an_earlier_one() {
+    let clock = clock();
+    let store = clocked(&Sim::new(17), &clock);
+    let once = |key: &str, interval: Duration| store.transaction(|tx| tx.at_most_once_per(key, interval));
+    let moment = Duration::from_millis(10);
+    once("k", moment).unwrap();
+    clock.advance(5 * moment);
+    for n in 0..5 {
+        once(&format!("j{n}"), moment).unwrap();
+    }
+    assert_eq!(kind(once("k", Duration::from_secs(3600))), ErrorKind::Conflict);
+    assert!(once("k", moment).is_ok(), "by the shorter one it is over");
 }
 
 #[test]

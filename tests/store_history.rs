@@ -61,6 +61,29 @@ fn the_history_of_a_path_has_each_real_change_of_it_with_old_and_new_and_who_did
     assert_eq!(store.history("a..b").expect_err("no path").kind(), &ErrorKind::Input);
 }
 
+/// T27: an element that is taken out of a list moves those behind it, and what they hold.
+#[test]
+fn an_element_taken_out_of_a_list_is_a_change_of_each_place_behind_it() {
+    let store = store();
+    store.set("c.k.l", &serde_json::json!(["a", "b", {"x": "c"}])).unwrap();
+    store.remove("c.k.l.0").unwrap();
+    store.set("c.k.l.1", "b").unwrap();
+    store.set("c.k.l.1", "z").unwrap();
+    store.remove("c.k.l.1").unwrap();
+    let second = [r#"->"b""#, r#""b">{"x":"c"}"#, r#"{"x":"c"}>"b""#, r#""b">"z""#, r#""z">-"#];
+    assert_eq!(told(store.history("c.k.l.1").unwrap()), second);
+    let reversed = told(store.history("c.k.l.1").unwrap().newest_first());
+    assert!(reversed.iter().eq(second.iter().rev()), "{reversed:?}");
+    assert_eq!(told(store.history("c.k.l.0").unwrap()), [r#"->"a""#, r#""a">"b""#]);
+    assert_eq!(told(store.history("c.k.l.2.x").unwrap()), [r#"->"c""#, r#""c">-"#]);
+    assert_eq!(told(store.history("c.k.l.1.x").unwrap()), [r#"->"c""#, r#""c">-"#]);
+    assert_eq!(told(store.history("c.k.l").unwrap()).len(), 5);
+    // A key of digits in an object moves nothing.
+    store.set("c.o", &serde_json::json!({"0": "a", "1": "b"})).unwrap();
+    store.remove("c.o.0").unwrap();
+    assert_eq!(told(store.history("c.o.1").unwrap()), [r#"->"b""#]);
+}
+
 /// J8: two changes in one microsecond, and a clock that steps back, stay in the order in which they were made.
 #[test]
 fn changes_in_one_instant_and_under_a_clock_that_steps_back_stay_in_order() {
@@ -276,6 +299,23 @@ fn the_timeline_pages_through_all_commits_newest_first_and_stays_put_under_new_o
     assert_eq!(labels, ["label 2499", "label 2497", "label 2495"]);
     assert_eq!(under.points[0].paths, [path!("a", 1, "n")], "only what was asked for");
     assert!(store.timeline().under("c").unwrap().page(3, None).unwrap().points.is_empty());
+}
+
+/// T27: what was said about a commit stands on its first record, which may be a pin.
+#[test]
+fn the_timeline_knows_who_and_why_also_where_a_pin_stands_before_the_changes() {
+    let store = store().with_meta(Meta::new().actor("bob").cause("tidying"));
+    store.set("a.n", &1).unwrap();
+    store.pin_before("kept", |tx| tx.set("a.n", &2)).unwrap();
+    let other = store.with_meta(Meta::new().actor("eve"));
+    other.pin_before("kept too", |tx| tx.set("a.n", &3).and(tx.set("b.n", &3))).unwrap();
+    let points = store.timeline().page(10, None).unwrap().points;
+    let said: Vec<_> = points.iter().map(|point| (point.actor(), point.cause(), point.changes)).collect();
+    assert_eq!(
+        said,
+        [(Some("eve"), None, 2), (Some("bob"), Some("tidying"), 1), (Some("bob"), Some("tidying"), 1)]
+    );
+    assert_eq!(points[1].pins, ["kept too"]);
 }
 
 /// What a prefix is in may be set without anything changing at the prefix: that is no moment to go back to for it.

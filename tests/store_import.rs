@@ -60,6 +60,31 @@ fn the_same_source_imported_again_changes_nothing_and_says_so() {
 }
 
 #[test]
+fn equal_bytes_that_go_elsewhere_or_are_read_otherwise_are_another_import() {
+    let (directory, store) = scratch();
+    let text = r#"{"1": {"name": "x"}}"#;
+    for name in ["users", "teams"] {
+        let file = directory.path().join(format!("{name}.json"));
+        std::fs::write(&file, text).unwrap();
+        let report = store.import(&file, &Import::new()).unwrap();
+        assert_eq!((report.already_imported, report.added), (None, 1), "{name}");
+        let again = store.import(&file, &Import::new()).unwrap();
+        assert!(again.already_imported.is_some(), "{name} again");
+        let named = import(&store, text, &Import::new().as_collection(name)).unwrap();
+        assert!(named.already_imported.is_some(), "{name} is where it went, said or not");
+    }
+    assert_eq!(whole(&store, "users"), whole(&store, "teams"));
+
+    let text = r#"{"__internal__": {"migrations": {"version": "1"}}, "a": 1}"#;
+    let how = Import::new().as_collection("c");
+    assert_eq!(import(&store, text, &how.clone().format(Format::Json)).unwrap().added, 2);
+    let other = import(&store, text, &how.clone().format(Format::Conf)).unwrap();
+    assert_eq!((other.already_imported, other.unchanged), (None, 1), "what is kept aside is another");
+    let found_out = import(&store, text, &how).unwrap();
+    assert!(found_out.already_imported.is_some(), "the same format, found out");
+}
+
+#[test]
 fn a_dry_run_counts_and_writes_nothing() {
     let (_directory, store) = scratch();
     store.set("c.a", &1).unwrap();

@@ -6,9 +6,10 @@
 mod store_kit;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use everlog::store::{Import, Mirror};
+use everlog::store::{Collection, Import, Mirror, Value};
 use everlog::{ErrorKind, Store, path};
 use store_kit::{patiently, quiet, scratch, scratch_with, shut};
 
@@ -176,4 +177,98 @@ fn documents_called_like_the_header_are_kept_apart_and_a_mirror_can_be_imported_
     assert!(report.kept_aside.is_some());
     let whole = |collection: &str| store.get_value(collection).unwrap().unwrap();
     assert_eq!(whole("copy"), whole("settings"));
+}
+
+#[test]
+fn an_edit_is_compared_with_what_is_stored_and_not_with_the_defaults_under_it() {
+    let defaults = serde_json::json!({"window": {"width": 1, "height": 2}, "theme": "light"});
+    let settings = Collection::new("settings").defaults(&defaults).unwrap();
+    let (directory, store) = scratch_with(quiet().collection(settings));
+    let file = directory.path().join("settings.json");
+    store.set("settings.window.width", &5).unwrap();
+    let _mirror = store.mirror("settings", &file).unwrap();
+    edit(&file, "\"width\": 5", "\"width\": 6");
+    assert_eq!(store.import_mirror(&file).unwrap().changed, [path!("settings", "window")]);
+    assert_eq!(documents(&file), r#"{"window":{"width":6}}"#, "no default was written");
+    assert_eq!(store.get::<u8>("settings.window.height").unwrap(), Some(2));
+    edit(&file, "\"window\": {", "\"theme\": \"dark\", \"window\": {");
+    assert_eq!(store.import_mirror(&file).unwrap().changed, [path!("settings", "theme")]);
+    edit(&file, "\"theme\": \"dark\",", "");
+    assert_eq!(store.import_mirror(&file).unwrap().removed, [path!("settings", "theme")]);
+    assert_eq!(store.get::<String>("settings.theme").unwrap().as_deref(), Some("light"));
+    store.set("settings.window.width", &7).unwrap();
+    edit(&file, "\"width\": 6", "\"width\": 8");
+    assert_eq!(store.import_mirror(&file).expect_err("both").kind(), &ErrorKind::Conflict);
+}
+
+#[test]
+fn what_no_value_can_hold_is_refused_and_what_is_only_nearly_held_is_told() {
+    let Scene { store, file, directory: _directory } = scene();
+    store.set("settings.a", "\u{fffd}").unwrap();
+    store.set("settings.n", &Value::Null).unwrap();
+    let mirror = store.mirror("settings", &file).unwrap();
+    let written = text(&file);
+    for edited in [
+        written.replace("null", "1e400"),
+        written.replace("null", "[-1e999]"),
+        written.replace('\u{fffd}', "\\ud800"),
+        written.replace("\"n\"", "\"n\\udfff\""),
+    ] {
+        assert_ne!(edited, written);
+        std::fs::write(&file, &edited).unwrap();
+        let error = store.import_mirror(&file).expect_err("refused");
+        assert_eq!(error.kind(), &ErrorKind::Input, "{error}");
+        // A change of the store does not write over it either.
+        store.increment("settings.turn", 1).unwrap();
+        conflict(&mirror);
+        assert_eq!(text(&file), edited);
+    }
+    let mut bytes = written.clone().into_bytes();
+    let place = written.find('\u{fffd}').unwrap();
+    bytes[place] = 0xff;
+    std::fs::write(&file, &bytes).unwrap();
+    assert_eq!(store.import_mirror(&file).expect_err("no UTF-8").kind(), &ErrorKind::Input);
+    assert_eq!(store.get::<String>("settings.a").unwrap().as_deref(), Some("\u{fffd}"));
+
+    let edited = written
+        .replace("null", "123456789012345678901234567890, \"b\": {\"c\": 1, \"c\": 2}, \"a\": \"twice\"");
+    std::fs::write(&file, edited).unwrap();
+    let taken = store.import_mirror(&file).unwrap();
+    assert_eq!((taken.numbers.count, taken.duplicates.count), (1, 2), "{taken:?}");
+    assert_eq!(taken.changed, [path!("settings", "a"), path!("settings", "b"), path!("settings", "n")]);
+    assert_eq!(store.get::<f64>("settings.n").unwrap(), Some(123_456_789_012_345_678_901_234_567_890.0));
+}
+
+#[test]
+fn two_who_write_the_file_at_once_never_show_half_of_it_and_the_newest_stays() {
+    let (directory, store) = scratch();
+    let file = directory.path().join("notes.json");
+    let filler = "x".repeat(100);
+    store
+        .transaction(|tx| (0..3_000).try_for_each(|n| tx.set(path!("notes", n), &filler).map(drop)))
+        .unwrap();
+    let mirror = store.mirror("notes", &file).unwrap();
+    for round in 0..12 {
+        // As a good editor does it, so that no half is this test's own.
+        let edited = text(&file).replacen(&filler, &format!("{round}{filler}"), 1);
+        let beside = directory.path().join("edited");
+        std::fs::write(&beside, edited).unwrap();
+        std::fs::rename(&beside, &file).unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::SeqCst) {
+                    assert!(text(&file).ends_with("}\n"), "half of a file");
+                }
+            });
+            let taken = store.import_mirror(&file);
+            over.store(true, Ordering::SeqCst);
+            let taken = taken.unwrap();
+            assert_eq!((taken.changed.len(), taken.file_failure.map(|error| error.to_string())), (1, None));
+        });
+        store.set("notes.round", &round).unwrap();
+        let shown = || documents(&file) == store.get_value("notes").unwrap().unwrap().to_string();
+        patiently("the file does not show the newest state", shown);
+        assert_eq!(mirror.status().failure.map(|error| error.to_string()), None);
+    }
 }

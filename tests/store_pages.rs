@@ -133,3 +133,39 @@ fn a_range_of_keys_has_its_ends_as_they_are_said() {
     assert_eq!(view.range("notes", "z".."a").unwrap(), []);
     assert_eq!(view.range("notes.a", ..).expect_err("a document").kind(), &ErrorKind::Input);
 }
+
+#[test]
+fn a_cursor_that_was_made_up_does_not_lead_out_of_its_prefix() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let (_directory, store) = scratch();
+    for key in ["alice/1", "alice/2", "bob/1", "bob/2", "carol/1"] {
+        store.set(path!("notes", key), key).unwrap();
+    }
+    let prefix = path!("notes", "bob/");
+    let given = store.view().page(&prefix, Some(1), None).unwrap().next.expect("there is more");
+    // Version, store and prefix stay; the last key that was seen is another.
+    for (last, wanted) in [
+        ("", &["bob/1", "bob/2"][..]),
+        ("alice/1", &["bob/1", "bob/2"]),
+        ("bob/1", &["bob/2"]),
+        ("carol", &[]),
+    ] {
+        let mut bytes = URL_SAFE_NO_PAD.decode(&given).unwrap()[..9].to_vec();
+        bytes.extend_from_slice(last.as_bytes());
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        let forged = URL_SAFE_NO_PAD.encode(bytes);
+        let page = store.view().page(&prefix, None, Some(&forged)).unwrap();
+        assert_eq!(
+            page.items.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(),
+            wanted,
+            "after {last:?}"
+        );
+        let list = store.view().list_page(&prefix, None, Some(&forged)).unwrap();
+        assert_eq!(
+            list.items.iter().map(|one| one.key.as_str()).collect::<Vec<_>>(),
+            wanted,
+            "after {last:?}"
+        );
+    }
+}

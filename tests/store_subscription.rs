@@ -10,8 +10,8 @@ use std::sync::Arc;
 use everlog::journal::Retention;
 use everlog::medium::Sim;
 use everlog::medium::sim::Crash;
-use everlog::store::{Delivered, StoreSubscription};
-use everlog::{Durability, ErrorKind, Meta, Position, When, path};
+use everlog::store::{Collection, Delivered, StoreSubscription};
+use everlog::{Durability, ErrorKind, Meta, Position, Store, When, path};
 use store_kit::{NOW, SOON, kind, on, quiet, scratch, small, text};
 
 fn next(feed: &mut StoreSubscription) -> Delivered {
@@ -198,4 +198,72 @@ fn a_position_that_was_compacted_away_or_cut_is_an_error_that_says_how_to_go_on(
     assert!(error.next().is_some_and(|next| next.contains("subscribe_at")), "{error}");
     store.subscribe_at("one", When::now()).unwrap();
     assert!(store.subscribe("one").is_ok());
+}
+
+/// Defaults are layered under what is stored, for whoever reads.
+#[test]
+fn its_view_has_the_defaults_of_collections_from_the_first_moment() {
+    let sim = Sim::new(6);
+    let open = || {
+        let settings = Collection::new("settings").defaults(&serde_json::json!({"theme": "light"})).unwrap();
+        on(quiet().collection(settings), &sim)
+    };
+    let store = open();
+    let mut feed = store.subscribe("one").unwrap();
+    store.set("settings.size", &1).unwrap();
+    store.set("settings.size", &2).unwrap();
+    let first = next(&mut feed);
+    feed.ack(first.position).unwrap();
+    drop((feed, store));
+    let store = open();
+    let theme = |feed: &StoreSubscription| feed.view().get::<String>("settings.theme").unwrap();
+    let mut feed = store.subscribe("one").unwrap();
+    assert_eq!(theme(&feed).as_deref(), Some("light"), "behind what was acknowledged");
+    assert_eq!(feed.view().get::<u8>("settings.size").unwrap(), Some(1));
+    assert_eq!(line(&next(&mut feed)), "settings.size: 1 -> 2");
+    assert_eq!(theme(&feed).as_deref(), Some("light"));
+}
+
+/// T02: at least once means the whole transaction.
+#[test]
+fn a_position_inside_a_transaction_acknowledges_what_lies_before_it_and_one_of_another_branch_nothing() {
+    let store = on(small(), &Sim::new(7));
+    let mut feed = store.subscribe("one").unwrap();
+    let begun = feed.acknowledged();
+    let two = |n: u8| store.transaction(|tx| tx.set("a.b", &n).and(tx.set("a.c", &n))).unwrap().1.position;
+    let (first, _) = (two(1), two(2));
+    next(&mut feed);
+    let second = next(&mut feed);
+    assert!(second.changes[0].position < second.position);
+    let elsewhere = Position { epoch: everlog::Epoch::new(77), ..second.position };
+    assert_eq!(kind(feed.ack(elsewhere)), ErrorKind::Input);
+    assert_eq!(feed.acknowledged(), begun);
+    feed.ack(second.changes[0].position).unwrap();
+    assert_eq!(feed.acknowledged(), first, "the second is not dealt with as a whole");
+    let mut again = store.subscribe("one").unwrap();
+    assert_eq!(next(&mut again), second, "it comes again, undivided");
+    again.ack(second.position).unwrap();
+    assert!(store.subscribe("one").unwrap().next_timeout(NOW).is_none());
+}
+
+/// H13: entries of a series are delivered as documents are.
+#[test]
+fn entries_of_a_series_that_come_and_go_are_delivered() {
+    let sim = Sim::new(8);
+    let store = on(small(), &sim);
+    let chat = store.series::<u64>(path!("messages", "chat")).keep_last(2);
+    let subscribe = |store: &Store| store.subscribe("one").unwrap().under("messages.chat").unwrap();
+    let mut feed = subscribe(&store);
+    chat.push(&1).unwrap();
+    store.series::<u64>(path!("messages", "other")).push(&9).unwrap();
+    store.transaction(|tx| tx.push(&chat, &2).and(tx.push(&chat, &3))).unwrap();
+    let first = next(&mut feed);
+    assert_eq!(line(&first), "messages.chat: - -> 1");
+    feed.ack(first.position).unwrap();
+    let store = on(small(), &sim.crash(Crash::LoseAll));
+    let mut feed = subscribe(&store);
+    assert_eq!(line(&next(&mut feed)), "messages.chat: 1 -> -, messages.chat: - -> 2, messages.chat: - -> 3");
+    store.series::<u64>(path!("messages", "chat")).clear().unwrap();
+    assert_eq!(line(&next(&mut feed)), "messages.chat: 2 -> -, messages.chat: 3 -> -");
+    assert!(feed.next_timeout(NOW).is_none());
 }

@@ -6,12 +6,14 @@
 mod store_kit;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use everlog::journal::Background;
 use everlog::medium::Sim;
-use everlog::store::{Saving, Value, WatchItem};
+use everlog::store::{Saving, StoreTicket, Value, WatchItem};
 use everlog::{Durability, ErrorKind, Meta, Store, When, path};
 use store_kit::{NOW, SOON, block_on, inline, on, text, threads};
 
@@ -406,4 +408,158 @@ fn a_snapshot_in_between_changes_nothing_for_a_watcher() {
     store.snapshot().unwrap();
     store.set("a.b", &2).unwrap();
     assert_eq!(told(&mut watch), ["a.b is 0", "caught up", "a.b: 0 -> 1", "a.c: - -> 1", "a.b: 1 -> 2"]);
+}
+
+/// E36: a collection may hold more than fits into one read.
+#[test]
+fn what_is_there_is_told_in_full_however_many_series_there_are() {
+    for count in [63_usize, 64, 65, 128] {
+        let store = inline(&Sim::new(13));
+        store
+            .transaction(|tx| {
+                (0..count).try_for_each(|n| {
+                    let series = store.series::<usize>(path!("messages", format!("{n:03}")));
+                    tx.push(&series, &n)
+                })
+            })
+            .unwrap();
+        store.set("notes.a", &1).unwrap();
+        let messages: Vec<String> = (0..count).map(|n| format!("messages.{n:03} is {n}")).collect();
+        let mut lines = told(&mut store.watch("messages").unwrap());
+        assert_eq!(lines.pop().as_deref(), Some("caught up"));
+        assert_eq!(lines, messages, "of {count} series");
+        let mut all = store.watch_all().unwrap();
+        let lines = told(&mut all);
+        assert_eq!(
+            (&lines[..count], &lines[count..]),
+            (&messages[..], &["notes.a is 1", "caught up"].map(String::from)[..])
+        );
+
+        let mut slow = store.watch_with("messages", 1).unwrap();
+        assert_eq!(told(&mut slow).len(), count + 1);
+        let first = store.series::<usize>(path!("messages", "000"));
+        for n in 0..3 {
+            first.push(&n).unwrap();
+        }
+        let lines = told(&mut slow);
+        assert_eq!((lines.len(), &*lines[0]), (count + 5, "lagged 3"), "all of it once more");
+    }
+}
+
+/// H13: entries are watched as documents are.
+#[test]
+fn each_entry_of_a_series_that_comes_or_goes_is_told_under_the_path_of_the_series() {
+    let store = inline(&Sim::new(14));
+    let chat = store.series::<u64>(path!("messages", "chat")).keep_last(2);
+    let other = store.series::<u64>(path!("messages", "other"));
+    chat.push(&1).unwrap();
+    let mut watches = ["messages", "messages.chat"].map(|prefix| store.watch(prefix).unwrap());
+    let mut all = store.watch_all().unwrap();
+    let mut told_all = |what: &[&str]| {
+        watches.iter_mut().chain([&mut all]).for_each(|watch| assert_eq!(told(watch), what));
+    };
+    told_all(&["messages.chat is 1", "caught up"]);
+    chat.push(&2).unwrap();
+    told_all(&["messages.chat: - -> 2"]);
+    chat.push(&3).unwrap();
+    told_all(&["messages.chat: 1 -> -", "messages.chat: - -> 3"]);
+    // What came and went within one transaction was never there.
+    store.transaction(|tx| [4, 5, 6].iter().try_for_each(|n| tx.push(&chat, n))).unwrap();
+    told_all(&[
+        "messages.chat: 2 -> -",
+        "messages.chat: 3 -> -",
+        "messages.chat: - -> 5",
+        "messages.chat: - -> 6",
+    ]);
+    chat.clear().unwrap();
+    told_all(&["messages.chat: 5 -> -", "messages.chat: 6 -> -"]);
+    let mut chat = store.watch("messages.chat").unwrap();
+    other.push(&1).unwrap();
+    assert_eq!(told(&mut chat), ["caught up"], "another series");
+}
+
+/// S27, J5: what the disk had no room for is nobody's work any more, also if nobody commits again.
+#[test]
+fn after_a_full_disk_the_status_is_clean_again_and_what_was_let_in_is_saved() {
+    for background in [Background::Inline, Background::Threads] {
+        let sim = Sim::new(15);
+        let store = on(Store::options().background(background), &sim);
+        store.set("counters.n", &0).unwrap();
+        let mut changes = store.status_changes();
+        // The last word, once it is the one to wait for.
+        let mut last = |wanted: fn(&Saving) -> bool| {
+            let mut last = None;
+            for _ in 0..2_000 {
+                last = changes.next_timeout(Duration::from_millis(10)).or(last);
+                if last.as_ref().is_some_and(wanted) {
+                    break;
+                }
+            }
+            last
+        };
+        assert!(matches!(last(|word| matches!(word, Saving::Clean)), Some(Saving::Clean)));
+        sim.capacity(Some(0));
+        let large = "x".repeat(300_000);
+        assert_eq!(store.set("large.a", &large).expect_err("no room").kind(), &ErrorKind::Full);
+        let word = last(|word| matches!(word, Saving::Clean));
+        assert!(matches!(word, Some(Saving::Clean)), "{background:?}: {word:?}");
+        assert!(
+            matches!(store.status_changes().next_timeout(NOW), Some(Saving::Clean)),
+            "also for who asks now"
+        );
+
+        let buffered = store.with_durability(Durability::Buffered);
+        let kept = buffered.submit(|tx| tx.increment("counters.n", 1));
+        let kept = kept.and_then(StoreTicket::wait);
+        let refused = store.submit(|tx| tx.set("large.a", &large)).and_then(StoreTicket::wait);
+        assert_eq!(refused.expect_err("no room").kind(), &ErrorKind::Full);
+        let Ok((_, receipt)) = kept else { panic!("there is room for a small one: {kept:?}") };
+        store.wait(receipt.position).unwrap();
+        assert_eq!(store.get::<u64>("counters.n").unwrap(), Some(1));
+        let mut saved = false;
+        for _ in 0..2_000 {
+            match changes.next_timeout(Duration::from_millis(10)) {
+                Some(Saving::Saved { position, .. }) => saved |= position == receipt.position,
+                Some(Saving::Clean) if saved => break,
+                _ => {}
+            }
+        }
+        assert!(saved, "{background:?}: what was let in is told as saved");
+        sim.capacity(None);
+        store.set("counters.n", &2).unwrap();
+    }
+}
+
+/// A task that looks into the store when it is let go.
+struct Curious(Store);
+
+impl Wake for Curious {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Curious {
+    fn drop(&mut self) {
+        self.0.increment("counters.dropped", 1).expect("commits");
+    }
+}
+
+#[test]
+fn a_task_that_uses_the_store_while_it_is_let_go_holds_up_nobody() {
+    let (done, finished) = std::sync::mpsc::channel();
+    let worker = std::thread::spawn(move || {
+        let store = threads(&Sim::new(16));
+        let mut watch = store.watch("counters").unwrap();
+        assert_eq!(told(&mut watch), ["caught up"]);
+        let poll = |watch: &mut everlog::store::Watch| {
+            let waker = Waker::from(Arc::new(Curious(store.clone())));
+            watch.poll_next(&mut Context::from_waker(&waker)).is_pending()
+        };
+        assert!(poll(&mut watch));
+        let _ready_or_not = poll(&mut watch);
+        assert!(store.get::<u64>("counters.dropped").unwrap() > Some(0));
+        drop(watch);
+        done.send(()).expect("somebody waits");
+    });
+    finished.recv_timeout(SOON).expect("it ends");
+    worker.join().expect("no panic");
 }

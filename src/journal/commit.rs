@@ -334,12 +334,27 @@ impl<S: Sink> Core<S> {
     /// Waits until more than `lsn` is durable; returns the durable end, which is no larger after `timeout`, a failure
     /// or the close.
     pub(crate) fn watch(&self, lsn: Lsn, timeout: Duration) -> Lsn {
+        self.watch_or(lsn, timeout, |_| false)
+    }
+
+    /// The same, but returns also when `enough` says so of how often numbers were taken back. It is asked again when that
+    /// was once more, and after [`Core::nudge`].
+    pub(crate) fn watch_or(&self, lsn: Lsn, timeout: Duration, enough: impl Fn(u64) -> bool) -> Lsn {
         let mut state = self.state.lock();
         state.watchers += 1;
-        let goes_on = |state: &mut State| state.durable <= lsn && state.failure.is_none() && !state.closed;
+        let goes_on = |state: &mut State| {
+            let more = state.durable > lsn || state.failure.is_some() || state.closed;
+            !more && !enough(state.refusals)
+        };
         state = wait_while_for(&self.changed, state, goes_on, timeout);
         state.watchers -= 1;
         state.durable
+    }
+
+    /// Lets those who watch look whether it is enough.
+    pub(crate) fn nudge(&self) {
+        let _state = self.state.lock();
+        self.changed.notify_all();
     }
 }
 

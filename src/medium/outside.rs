@@ -1,10 +1,13 @@
 //! Files outside of a journal that a user names: read whole, and replaced so that a reader sees the old or the new one.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::medium::disk::patiently;
@@ -42,25 +45,76 @@ fn look_of(found: &Metadata) -> Look {
     Look { bytes: found.len(), written: found.modified().ok() }
 }
 
+/// The files that somebody in this process has the turn to replace.
+static TAKEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+static GIVEN_BACK: Condvar = Condvar::new();
+
+/// The turn to replace one file, until it is dropped: the new file has one place beside the old, which two cannot use at
+/// once.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    target: PathBuf,
+}
+
+impl Turn {
+    /// Waits until nobody else in this process has the turn for the file at `path`. Links are followed.
+    pub(crate) fn at(path: &Path) -> Turn {
+        let target = target_of(path);
+        let mut taken = TAKEN.lock();
+        while !taken.insert(target.clone()) {
+            GIVEN_BACK.wait(&mut taken);
+        }
+        Turn { target }
+    }
+
+    /// Puts what `write` writes in the place of the file: see [`replace`].
+    pub(crate) fn replace(&self, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Look> {
+        put(&self.target, write)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        TAKEN.lock().remove(&self.target);
+        GIVEN_BACK.notify_all();
+    }
+}
+
+/// One name for each file, whether it is there or not.
+fn target_of(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            parent.canonicalize().map_or_else(|_| path.to_path_buf(), |parent| parent.join(name))
+        }
+        _ => path.to_path_buf(),
+    })
+}
+
 /// Puts what `write` writes in the place of the file at `path`: written beside it, synced, renamed over it, and the name
 /// synced. Whoever reads sees the old file or the new one, also after a power loss. Links are followed; the new file has
-/// the permissions of the old one, or is its owner's only. Tells how the new file looks.
+/// the permissions of the old one, or is its owner's only. Waits for whoever in this process has the turn. Tells how the
+/// new file looks.
 ///
 /// # Errors
 ///
 /// What `write` fails with, and `Full`, `Denied`, `Missing` or `Io` of the system; the old file is then as it was.
+#[cfg(any(feature = "cli", test))]
 pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Look> {
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let beside = beside(&target)?;
+    Turn::at(path).replace(write)
+}
+
+fn put(target: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Look> {
+    let beside = beside(target)?;
     match fs_remove(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(explain("remove", &beside, error));
         }
         _ => {}
     }
-    let written = fill(&target, &beside, write);
+    let written = fill(target, &beside, write);
     let outcome = written.and_then(|look| {
-        patiently(|| fs_rename(&beside, &target)).map_err(|error| explain("rename", &target, error))?;
+        patiently(|| fs_rename(&beside, target)).map_err(|error| explain("rename", target, error))?;
         let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty());
         let directory = directory.unwrap_or(Path::new("."));
         platform::sync_directory(directory).map_err(|error| explain("sync directory", directory, error))?;

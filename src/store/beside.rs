@@ -38,7 +38,7 @@ impl Store {
         if version.position.lsn < journal.horizon().lsn {
             return Err(journal.before_horizon("the history after what was shown last was compacted away"));
         }
-        replay::visit(journal, &mut version, journal.durable_lsn(), &mut |stamp, effects| {
+        replay::visit(journal, &mut version, journal.durable_lsn(), &mut |_, stamp, effects| {
             changes.extend(effects.into_iter().map(|effect| Changed {
                 path: effect.path,
                 position: stamp.position,

@@ -24,6 +24,9 @@ use crate::store::watch::{changed_under, may_shift};
 /// The longest name that something of the store's own may be kept under, in bytes.
 const NAME_BYTES_MAX: usize = 512;
 
+/// How long a key of [`Tx::at_most_once_per`] is kept at least.
+const KEY_KEPT: Duration = Duration::from_secs(3600);
+
 /// What must be at a path for a change to be made.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -162,6 +165,9 @@ impl Tx<'_> {
     /// Refuses to go on if a transaction with this condition and `key` was committed less than `interval` ago, by the
     /// times of the records, which never go back (J8). O(log n).
     ///
+    /// A key is kept for an hour, or for the interval that was asked for when it was last committed if that is longer.
+    /// Who asks for more than both may not find it any more, and goes on.
+    ///
     /// # Errors
     ///
     /// `Conflict` says when it was and when it may be again; `Input` if `key` is empty or over 512 bytes.
@@ -175,11 +181,12 @@ impl Tx<'_> {
             return Err(conflict(format!("{key:?} was last done at {last} and may be done again at {next}")));
         }
         self.forget_past(&path)?;
-        let value = [Value::from(now.micros()), Value::from(now.plus(interval).micros())];
+        let until = now.plus(interval.max(KEY_KEPT));
+        let value = [Value::from(now.micros()), Value::from(until.micros())];
         self.apply(Op::Set { path, value: Value::Array(value.into_iter().collect()) }).map(drop)
     }
 
-    /// Lets keys of [`Tx::at_most_once_per`] go whose interval is over: two of those behind `path`, so that a few more
+    /// Lets keys of [`Tx::at_most_once_per`] go whose time is over: two of those behind `path`, so that a few more
     /// keys than are alive stay.
     fn forget_past(&mut self, path: &Path) -> Result<()> {
         let (now, version) = (self.draft.time(), self.version());

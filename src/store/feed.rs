@@ -98,6 +98,8 @@ impl<S> Pipe<S> {
 
     /// Takes something out, or leaves word whom to wake.
     fn poll<T>(&self, context: &Context<'_>, take: impl FnOnce(&mut S) -> Option<T>) -> Poll<Found<T>> {
+        // What a waker does when it is copied and let go is not ours: never under the lock.
+        let waker = context.waker().clone();
         let mut state = self.state.lock();
         if let Some(item) = take(&mut state.content) {
             return Poll::Ready(Found::Item(item));
@@ -105,8 +107,16 @@ impl<S> Pipe<S> {
         if let Some(error) = &state.ended {
             return Poll::Ready(Found::Ended(error.clone()));
         }
-        state.waker = Some(context.waker().clone());
+        let old = state.waker.replace(waker);
+        drop(state);
+        drop(old);
         Poll::Pending
+    }
+
+    /// Nobody listens any more.
+    fn leave(&self) {
+        let old = self.state.lock().waker.take();
+        drop(old);
     }
 }
 
@@ -148,6 +158,13 @@ impl<S> Ear<S> {
         take: impl FnOnce(&mut S) -> Option<T>,
     ) -> Poll<Found<T>> {
         self.pipe.poll(context, take)
+    }
+}
+
+impl<S> Drop for Ear<S> {
+    fn drop(&mut self) {
+        // Whoever tells may hold the pipe a moment longer, under a lock: the waker is not to go with it.
+        self.pipe.leave();
     }
 }
 
@@ -296,11 +313,11 @@ impl Order {
 fn tend_on(order: &Weak<Order>, journal: &Journal) {
     let Ok(core) = journal.writer_core() else { return };
     loop {
-        let seen = journal.durable_lsn();
+        let (seen, refusals) = (journal.durable_lsn(), core.refusals());
         match order.upgrade() {
             Some(order) if order.tend() => {}
             _ => return,
         }
-        core.watch(seen, WAIT);
+        core.watch_or(seen, WAIT, |now| now != refusals);
     }
 }

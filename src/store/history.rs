@@ -17,6 +17,7 @@ use crate::store::path::{IntoPath, Path};
 use crate::store::replay::{self, Stamps};
 use crate::store::value::{Object, Value};
 use crate::store::version::{Effect, Version};
+use crate::store::watch::may_shift;
 
 /// How many records are folded at once when the newest change comes first.
 const WINDOW_RECORDS: u64 = 4096;
@@ -61,20 +62,19 @@ impl Tracker {
         Tracker { path, current }
     }
 
+    /// Whether an effect may have moved something else to the path: an element was taken out of a list that it leads
+    /// through. What stands there then only the whole state tells.
+    fn is_moved_by(&self, effect: &Effect) -> bool {
+        let removes = effect.entry.is_none() && effect.new.is_none();
+        removes && may_shift(&effect.path).is_some_and(|list| list.is_prefix_of(&self.path))
+    }
+
     /// What an effect did at the path, if it did anything there.
     fn take(&mut self, effect: Effect, stamp: &Stamp) -> Option<Changed> {
-        let changed = |path, old, new, entry| Changed {
-            path,
-            position: stamp.position,
-            time: stamp.time,
-            meta: stamp.meta.clone(),
-            old,
-            new,
-            entry,
-        };
         if effect.entry.is_some() {
             let is_here = self.path.is_prefix_of(&effect.path);
-            return is_here.then(|| changed(effect.path, effect.old, effect.new, effect.entry));
+            let Effect { path, old, new, entry } = effect;
+            return is_here.then(|| Changed { entry, ..changed(path, old, new, stamp) });
         }
         let new = if effect.path.is_prefix_of(&self.path) {
             let rest = &self.path.segments()[effect.path.segments().len()..];
@@ -84,11 +84,16 @@ impl Tracker {
         } else {
             return None;
         };
+        self.become_as(new, stamp)
+    }
+
+    /// Takes in what stands at the path now.
+    fn become_as(&mut self, new: Option<Value>, stamp: &Stamp) -> Option<Changed> {
         if new == self.current {
             return None;
         }
         let old = std::mem::replace(&mut self.current, new.clone());
-        Some(changed(self.path.clone(), old, new, None))
+        Some(changed(self.path.clone(), old, new, stamp))
     }
 
     /// The value with a change of something inside it.
@@ -106,6 +111,11 @@ impl Tracker {
         let is_none = self.path.key().is_none() && value.as_object().is_some_and(Object::is_empty);
         (!is_none).then_some(value)
     }
+}
+
+fn changed(path: Path, old: Option<Value>, new: Option<Value>, stamp: &Stamp) -> Changed {
+    let (position, time, meta) = (stamp.position, stamp.time, stamp.meta.clone());
+    Changed { path, position, time, meta, old, new, entry: None }
 }
 
 /// One walk over a part of the log, frame by frame.
@@ -132,10 +142,17 @@ impl Walk {
         let Some(header) = self.frames.next(self.through)? else { return Ok(false) };
         let Walk { version, tracker, stamps, .. } = self;
         let wanted = self.after..self.through;
-        replay::fold_frame(version, stamps, &header, self.frames.body(), wanted, &mut |stamp, effects| {
-            found.extend(effects.into_iter().filter_map(|effect| tracker.take(effect, stamp)));
+        let mut show = |after: &Version, stamp: &Stamp, effects: Vec<Effect>| {
+            for effect in effects {
+                let change = match tracker.is_moved_by(&effect) {
+                    true => tracker.become_as(after.value(&tracker.path)?, stamp),
+                    false => tracker.take(effect, stamp),
+                };
+                found.extend(change);
+            }
             Ok(())
-        })?;
+        };
+        replay::fold_frame(version, stamps, &header, self.frames.body(), wanted, &mut show)?;
         Ok(true)
     }
 }

@@ -20,7 +20,7 @@ use crate::medium::outside;
 use crate::store::import::plan::{Plan, Put};
 use crate::store::op::Op;
 use crate::store::path::Path;
-use crate::store::value::{Object, Value, text};
+use crate::store::value::{Object, Value};
 use crate::store::{Store, Tx, key};
 
 pub use report::{ImportReport, Imported, Problem, Told};
@@ -170,13 +170,11 @@ impl Import {
         self
     }
 
-    /// A name for this source imported in this way.
-    fn name_of(&self, hash: &str) -> String {
-        let splits =
-            self.splits.iter().map(|(member, id)| format!("{}:{}", text::short(member), text::short(id)));
-        let collection = self.collection.as_deref().unwrap_or_default();
-        let way = format!("{collection}\0{}\0{}", self.salvage, splits.collect::<Vec<_>>().join("\0"));
-        format!("import:{hash}:{}", hash_of(way.as_bytes()))
+    /// A name for this source imported in this way: what it is read as and what it goes to, given or found out, count.
+    fn name_of(&self, plan: &Plan, file: Option<&str>) -> String {
+        let collection = shape::collection_of(file, self);
+        let way = format!("{collection:?} {} {} {:?}", plan.report.format.word(), self.salvage, self.splits);
+        format!("import:{}:{}", plan.report.hash, hash_of(way.as_bytes()))
     }
 }
 
@@ -226,7 +224,7 @@ impl Store {
     pub fn import(&self, source: impl Into<Source>, import: &Import) -> Result<ImportReport> {
         let (plan, name) = plan_of(source.into(), import)?;
         self.check_transaction(&plan)?;
-        let record = import.name_of(&plan.report.hash);
+        let record = import.name_of(&plan, name.as_deref());
         let body = |tx: &mut Tx<'_>| carry_out(tx, plan, &record, name.as_deref(), import);
         if import.dry_run {
             let (report, preflight) = self.try_out(body)?;

@@ -154,7 +154,7 @@ impl SnapshotMaker for Maker {
 
     fn frame(&mut self, header: &FrameHeader, body: &[u8]) -> Result<()> {
         let wanted = self.after..header.next_lsn();
-        fold_frame(&mut self.version, &mut self.stamps, header, body, wanted, &mut |_, _| Ok(()))
+        fold_frame(&mut self.version, &mut self.stamps, header, body, wanted, &mut |_, _, _| Ok(()))
     }
 
     fn runs(&mut self) -> Result<Vec<RunInfo>> {

@@ -11,9 +11,10 @@ use parking_lot::Mutex;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::options::Background;
 use crate::journal::{Journal, Receipt};
-use crate::medium::outside::{self, Look};
+use crate::medium::outside::{self, Look, Turn};
 use crate::position::{Lsn, Position};
 use crate::store::export::write_collection;
+use crate::store::import::Told;
 use crate::store::mirror_file::{self, Header};
 use crate::store::order::Order;
 use crate::store::path::Path;
@@ -52,6 +53,10 @@ pub struct MirrorImport {
     pub removed: Vec<Path>,
     /// The proof that they are in the store.
     pub receipt: Option<Receipt>,
+    /// Numbers of the file that are not held exactly.
+    pub numbers: Told,
+    /// Keys of the file that came twice; the last counts.
+    pub duplicates: Told,
     /// Why the file was not brought up to date afterwards, if so. The store has the changes all the same.
     pub file_failure: Option<Error>,
 }
@@ -59,7 +64,7 @@ pub struct MirrorImport {
 struct Shared {
     collection: String,
     file: PathBuf,
-    /// Locked while the file is written.
+    /// Locked while the file is written, behind its [`Turn`].
     state: Mutex<State>,
     is_over: AtomicBool,
     /// Held by the thread while it holds the store, so that whoever drops the mirror is the last to.
@@ -113,11 +118,16 @@ impl Store {
     /// # Errors
     ///
     /// `Conflict` if one of them was changed in the store, too, since the position that the file names; it names them, and
-    /// nothing is changed. `Input` if the file is not JSON or not that of a mirror; `BeforeHorizon` if what the mirror had
+    /// nothing is changed. `Input` if the file is not JSON or not that of a mirror, or if it holds what no value can: half
+    /// of a surrogate pair, bytes that are no UTF-8, a number beyond all floats. `BeforeHorizon` if what the mirror had
     /// written is no longer known; and as [`Store::set`].
     pub fn import_mirror(&self, file: impl AsRef<FilePath>) -> Result<MirrorImport> {
         let file = file.as_ref();
-        let (header, found) = read(file)?;
+        // Whoever waits for the turn must not hold up whoever has it and waits for a closure to end.
+        self.order.outside()?;
+        let turn = Turn::at(file);
+        let look = outside::look(file)?;
+        let Found { header, documents: found, numbers, duplicates, .. } = read(file)?.unaltered(file)?;
         let base = self.base_of(&header)?;
         let keys: BTreeSet<&String> = found.keys().chain(base.keys()).collect();
         let edited: Vec<&String> = keys.into_iter().filter(|key| found.get(*key) != base.get(*key)).collect();
@@ -133,7 +143,10 @@ impl Store {
             if conflicts.is_empty() { Ok(taken) } else { Err(conflict(&conflicts, &header)) }
         })?;
         taken.receipt = Some(receipt);
-        let written = self.order.settled_view().and_then(|version| write(&version, &header.collection, file));
+        (taken.numbers, taken.duplicates) = (numbers, duplicates);
+        let written = unchanged(file, look)
+            .and_then(|()| self.order.settled_view())
+            .and_then(|version| write(&version, &header.collection, &turn));
         taken.file_failure = written.err();
         Ok(taken)
     }
@@ -154,6 +167,16 @@ impl Store {
     }
 }
 
+/// Refuses to write over what somebody has written since.
+fn unchanged(file: &FilePath, since: Option<Look>) -> Result<()> {
+    if outside::look(file)? == since {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Conflict, "the file was edited once more meanwhile")
+        .in_file(file.display().to_string())
+        .advise("import it again; nothing was written over"))
+}
+
 /// Takes in one edit; `false` if the store has moved, too.
 fn take(
     tx: &mut Tx<'_>,
@@ -162,7 +185,8 @@ fn take(
     new: Option<&Value>,
     taken: &mut MirrorImport,
 ) -> Result<bool> {
-    let current = tx.get_value(path)?;
+    // As it is stored: the file shows no defaults.
+    let current = tx.version().value(path)?;
     if current.as_ref() != base && current.as_ref() != new {
         return Ok(false);
     }
@@ -199,7 +223,7 @@ impl Mirror {
     ///
     /// As [`Store::mirror`].
     pub fn write(&self) -> Result<()> {
-        self.shared.write(&*self.order.settled_view()?)
+        self.shared.write(&self.order)
     }
 
     /// How it is doing.
@@ -219,6 +243,9 @@ impl Mirror {
 impl Drop for Mirror {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::Release);
+        if let Ok(core) = self.order.journal.writer_core() {
+            core.nudge();
+        }
         if self.order.outside().is_err() {
             // The thread may wait for the closure that this is called from.
             return;
@@ -237,35 +264,41 @@ impl std::fmt::Debug for Mirror {
 
 /// Writes the file again and again, until the mirror or the journal is over.
 fn follow(shared: &Shared, order: &Weak<Order>, journal: &Journal) {
+    let Ok(core) = journal.writer_core() else { return };
     loop {
-        let seen = journal.position();
+        let seen = journal.durable_lsn();
         {
             let _round = shared.round.lock();
             if shared.is_over.load(Ordering::Acquire) {
                 return;
             }
             let Some(order) = order.upgrade() else { return };
-            let closed = journal.writer_core().map_or(true, |core| core.is_closed());
+            let closed = core.is_closed();
             // The status tells of a failure, and the next commit is the next attempt.
-            let _told = order.settled_view().and_then(|version| shared.write(&version));
+            let _told = shared.write(&order);
             if closed {
                 return;
             }
         }
-        if journal.wait_beyond(seen, WAIT).is_err() {
+        let end = core.watch_or(seen, WAIT, |_| shared.is_over.load(Ordering::Acquire));
+        if end <= seen && core.failure().is_some() {
             return;
         }
     }
 }
 
 impl Shared {
-    fn write(&self, version: &Version) -> Result<()> {
+    fn write(&self, order: &Order) -> Result<()> {
+        order.outside()?;
+        let turn = Turn::at(&self.file);
+        // Looked at by whoever has the turn: an older state never comes after a newer one.
+        let version = order.settled_view()?;
         let mut state = self.state.lock();
         let changed = version.tally(&self.collection).changed;
         if state.changed.is_some_and(|written| written >= changed) {
             return Ok(());
         }
-        let outcome = self.check(&state, version).and_then(|()| write(version, &self.collection, &self.file));
+        let outcome = self.check(&state, &version).and_then(|()| write(&version, &self.collection, &turn));
         match outcome {
             Ok(look) => {
                 let status = MirrorStatus { position: Some(version.position), failure: None };
@@ -291,20 +324,20 @@ impl Shared {
                 "take the edits in with import_mirror, or move the file away; nothing was written over",
             )
         };
-        let (header, found) =
+        let Found { header, documents: found, altered, .. } =
             read(&self.file).map_err(|_| refusal("the file is not one that a mirror wrote"))?;
         if header.collection != self.collection {
             return Err(refusal("the file is the mirror of another collection"));
         }
-        if sum(&found) != header.sum && found != documents(version, &self.collection)? {
+        if altered.is_some() || sum(&found) != header.sum && found != documents(version, &self.collection)? {
             return Err(refusal("the file was edited since the mirror wrote it"));
         }
         Ok(())
     }
 }
 
-fn write(version: &Version, collection: &str, file: &FilePath) -> Result<Look> {
-    outside::replace(file, |to| {
+fn write(version: &Version, collection: &str, turn: &Turn) -> Result<Look> {
+    turn.replace(|to| {
         let mut to = serde_json::Serializer::pretty(to);
         write_collection(version, collection, true, &mut to)?;
         let end = to.into_inner().write_all(b"\n");
@@ -313,7 +346,34 @@ fn write(version: &Version, collection: &str, file: &FilePath) -> Result<Look> {
 }
 
 /// What stands in the file of a mirror.
-fn read(file: &FilePath) -> Result<(Header, BTreeMap<String, Value>)> {
+struct Found {
+    header: Header,
+    documents: BTreeMap<String, Value>,
+    /// What of the text no value can hold, if there is any: the documents have something else in its place.
+    altered: Option<&'static str>,
+    numbers: Told,
+    duplicates: Told,
+}
+
+impl Found {
+    /// Refuses what is not what the file says.
+    fn unaltered(self, file: &FilePath) -> Result<Found> {
+        let Some(what) = self.altered else { return Ok(self) };
+        Err(Error::new(ErrorKind::Input, what)
+            .in_file(file.display().to_string())
+            .advise("mend it; nothing was changed"))
+    }
+}
+
+fn altered(notes: &text::Notes) -> Option<&'static str> {
+    if notes.surrogates + notes.bytes > 0 {
+        return Some("a text in the file has half of a surrogate pair, or is not UTF-8");
+    }
+    (notes.overflows > 0).then_some("a number in the file is beyond all floats")
+}
+
+/// Reads the file of a mirror.
+fn read(file: &FilePath) -> Result<Found> {
     let name = || file.display().to_string();
     let bytes = outside::read(file)?;
     let parsed = text::parse(&bytes);
@@ -324,17 +384,22 @@ fn read(file: &FilePath) -> Result<(Header, BTreeMap<String, Value>)> {
             .in_file(name())
             .advise("mend it; nothing was changed"));
     }
+    let (mut numbers, mut duplicates) = (Told::default(), Told::default());
+    let altered = altered(&parsed.notes);
+    numbers.take(parsed.notes.inexact, parsed.notes.inexact_count);
+    duplicates.take(parsed.notes.twice, parsed.notes.twice_count);
     let mut header = None;
     let mut documents = BTreeMap::new();
     for part in parsed.parts {
         if part.key == mirror_file::HEADER {
             header = Header::read(&part.value);
-        } else {
-            documents.insert(mirror_file::unescape(&part.key).to_owned(), part.value);
+        } else if documents.insert(mirror_file::unescape(&part.key).to_owned(), part.value).is_some() {
+            let what = format!("key {} came twice; the last counts", text::short(&part.key));
+            duplicates.push(Some(part.line), what);
         }
     }
     let none = || Error::new(ErrorKind::Input, "the file has no member $everlog of a mirror").in_file(name());
-    Ok((header.ok_or_else(none)?, documents))
+    Ok(Found { header: header.ok_or_else(none)?, documents, altered, numbers, duplicates })
 }
 
 fn documents(version: &Version, collection: &str) -> Result<BTreeMap<String, Value>> {

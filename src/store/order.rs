@@ -384,6 +384,10 @@ impl Order {
         self.note_first(&queue);
         let count = queue.waiting.len();
         queue.feeds.accepted(count);
+        if self.listened.load(Ordering::Acquire) {
+            // It may have been refused before it was put here, and then nobody else looks. An error meets the next.
+            let _unheard = self.publish_with(queue);
+        }
     }
 
     fn note_first(&self, queue: &Queue) {
@@ -417,7 +421,7 @@ impl Order {
                 continue;
             }
             waited?;
-            self.read_log(&mut queue.feeds)?;
+            self.read_log(&mut queue.feeds, 0)?;
             queue.waiting.clear();
             queue.refusals = refusals;
             queue.feeds.taken_back();
@@ -500,8 +504,18 @@ impl Order {
         // The end is read first: if no number was taken back by the time the refusals are looked at, then none that
         // waits at or below it was.
         let end = self.journal.durable_lsn();
-        if self.journal.writer_core()?.refusals() != queue.refusals {
-            return self.read_log(&mut queue.feeds);
+        let core = self.journal.writer_core()?;
+        if core.refusals() != queue.refusals {
+            // If nothing has a number above the end all is settled: nobody enters before the order is made anew.
+            let settled = core.latest() <= end;
+            let left = if settled { 0 } else { queue.waiting.len().max(1) };
+            self.read_log(&mut queue.feeds, left)?;
+            if settled {
+                queue.waiting.clear();
+                queue.feeds.taken_back();
+                self.note_first(&queue);
+            }
+            return Ok(());
         }
         let count = queue.waiting.partition_point(|waiting| waiting.version.position.lsn <= end);
         if count > 0 {
@@ -524,15 +538,18 @@ impl Order {
         }
     }
 
-    /// Publishes what is durable by reading the log. The queue is locked by the caller.
-    fn read_log(&self, feeds: &mut Feeds) -> Result<()> {
+    /// Publishes what is durable by reading the log, and tells that `left` commits are not. The queue is locked by the
+    /// caller.
+    fn read_log(&self, feeds: &mut Feeds, left: usize) -> Result<()> {
         let version = (*self.published.load_full()).clone();
         if self.journal.durable_lsn() <= version.position.lsn {
             return Ok(());
         }
         let mut follower = Follower::new(&self.journal, version);
         while let Some(committed) = follower.next()? {
-            self.show(&[Arc::new(committed)], feeds);
+            let done = [Arc::new(committed)];
+            self.show(&done, feeds);
+            feeds.saved(&done, left);
         }
         Ok(())
     }

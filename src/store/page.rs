@@ -220,7 +220,8 @@ impl View {
         let mut from = key::documents(&prefix.collection);
         from.extend_from_slice(&last);
         from.push(0);
-        Ok(from)
+        // Anybody can make up a cursor: it leads nowhere that the prefix does not.
+        Ok(from.max(prefix.bytes.clone()))
     }
 
     fn store_tag(&self) -> [u8; 4] {

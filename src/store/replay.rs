@@ -70,15 +70,18 @@ pub(crate) fn fold_to(journal: &Journal, through: Lsn) -> Result<Version> {
 
 /// Takes in the records after the version's position up to `through`, which must be durable.
 pub(crate) fn catch_up(journal: &Journal, version: &mut Version, through: Lsn) -> Result<()> {
-    visit(journal, version, through, &mut |_, _| Ok(()))
+    visit(journal, version, through, &mut |_, _, _| Ok(()))
 }
+
+/// What is shown of a record: the version after it, its stamp, and what it did.
+pub(crate) type Show<'a> = dyn FnMut(&Version, &Stamp, Vec<Effect>) -> Result<()> + 'a;
 
 /// The same; shows what each record did.
 pub(crate) fn visit(
     journal: &Journal,
     version: &mut Version,
     through: Lsn,
-    show: &mut dyn FnMut(&Stamp, Vec<Effect>) -> Result<()>,
+    show: &mut Show<'_>,
 ) -> Result<()> {
     let after = version.position.lsn;
     let mut stamps = Stamps::default();
@@ -94,13 +97,13 @@ pub(super) fn fold_frame(
     header: &FrameHeader,
     body: &[u8],
     wanted: std::ops::Range<Lsn>,
-    show: &mut dyn FnMut(&Stamp, Vec<Effect>) -> Result<()>,
+    show: &mut Show<'_>,
 ) -> Result<()> {
     each_record(header, body, wanted, &mut |position, view| {
         let stamp = stamps.next(position, view)?;
         if view.kind == RecordKind::Event {
             let effects = version.apply(&decode(position.lsn, view)?, &stamp);
-            show(&stamp, effects.map_err(|error| impossible(error, position.lsn))?)?;
+            show(version, &stamp, effects.map_err(|error| impossible(error, position.lsn))?)?;
         }
         version.pass(position, view.time);
         Ok(())

@@ -200,6 +200,8 @@ impl Store {
     /// # }
     /// ```
     pub fn status_changes(&self) -> StatusChanges {
+        // What is durable by now, or was taken back, waits for nothing; an error leaves more to tell.
+        let _unheard = self.order.publish();
         let mut queue = self.order.queue.lock();
         let mut changes = Changes::default();
         match queue.waiting.len() {

@@ -16,7 +16,6 @@ use crate::store::feed::WAIT;
 use crate::store::follow::Follower;
 use crate::store::op::Op;
 use crate::store::path::{IntoPath, Path};
-use crate::store::replay;
 use crate::store::transaction::Tx;
 use crate::store::value::Value;
 use crate::store::view::View;
@@ -162,7 +161,7 @@ impl Store {
         let published = self.order.view();
         let version = match published.position == position {
             true => (*published).clone(),
-            false => replay::fold_to(journal, position.lsn)?,
+            false => self.order.fold_to(position.lsn)?,
         };
         Ok(StoreSubscription {
             store: self.clone(),
@@ -224,21 +223,43 @@ impl StoreSubscription {
     }
 
     /// Remembers that everything up to `position` is dealt with; durable on return. A position that is remembered already
-    /// is none the worse.
+    /// is none the worse. One inside a transaction, as that of a single change, leaves this transaction to come again as
+    /// a whole.
     ///
     /// # Errors
     ///
-    /// `Input` if nothing at or after `position` was given yet; `Conflict` if another of the same name has acknowledged
-    /// meanwhile; and as [`Store::transaction`].
+    /// `Input` if `position` was not given, or not yet; `Diverged` if it was cut after a crash; `Conflict` if another of
+    /// the same name has acknowledged meanwhile; and as [`Store::transaction`].
     pub fn ack(&mut self, position: Position) -> Result<()> {
         if position.lsn > self.reached().lsn {
             let what = format!("position {position} was not given yet; the last was {}", self.reached());
             return Err(Error::new(ErrorKind::Input, what));
         }
+        let position = self.whole(position)?;
         if position.lsn > self.acknowledged.lsn {
             self.move_to(position, |_| Ok(()))?;
         }
         Ok(())
+    }
+
+    /// The end of the last whole transaction at or before `position`.
+    fn whole(&self, position: Position) -> Result<Position> {
+        if position == self.delivered || position == self.reached() {
+            return Ok(position);
+        }
+        let journal = &self.store.order.journal;
+        journal.check_branch(position)?;
+        let record = journal.with_summary(|summary| summary.position_of(position.lsn));
+        if record != position && position.lsn >= journal.horizon().lsn {
+            let what = format!("position {position} was never given; the record of that number is {record}");
+            return Err(Error::new(ErrorKind::Input, what));
+        }
+        match resolve(journal, &When::position(position)) {
+            Ok(resolved) => Ok(resolved.position),
+            // Compaction passed by: what lies there comes again neither whole nor in parts.
+            Err(error) if matches!(error.kind(), ErrorKind::BeforeHorizon { .. }) => Ok(position),
+            Err(error) => Err(error),
+        }
     }
 
     /// Does something because of what was given, and remembers in the same transaction that it is dealt with: however

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::Journal;
+use crate::journal::{Journal, RecordKind};
 use crate::position::{Epoch, Lsn, Position};
 use crate::state::when::{resolve, resolve_range};
 use crate::state::{Meta, When};
@@ -188,7 +188,7 @@ impl Timeline {
     fn really_changed(&self, after: Lsn, through: Lsn) -> Result<BTreeSet<Lsn>> {
         let mut version = replay::fold_to(&self.journal, after)?;
         let mut real = BTreeSet::new();
-        replay::visit(&self.journal, &mut version, through, &mut |stamp, effects| {
+        replay::visit(&self.journal, &mut version, through, &mut |_, stamp, effects| {
             if effects.iter().any(|effect| changes_below(effect, &self.scope)) {
                 real.insert(stamp.position.lsn);
             }
@@ -229,17 +229,21 @@ impl Points<'_> {
     fn read(&mut self, journal: &Journal, after: Lsn, through: Lsn) -> Result<()> {
         (self.open, self.found) = (None, Vec::new());
         let mut stamps = Stamps::default();
-        replay::each_event(journal, after, through, &mut |position, view| {
-            let stamp = stamps.next(position, view)?;
-            let mut point = self.open.take().unwrap_or_else(|| RestorePoint::at(position, view.time));
-            (point.position, point.meta) = (position, stamp.meta);
-            self.tell(&mut point, position.lsn, replay::decode(position.lsn, view)?);
-            match view.end {
-                true if point.changes > 0 => self.found.push(point),
-                true => {}
-                false => self.open = Some(point),
-            }
-            Ok(())
+        journal.each_frame(after, through, &mut |header, body| {
+            replay::each_record(header, body, after..through, &mut |position, view| {
+                // Each record counts: a pin may be the first, which says what is said about all of them.
+                let stamp = stamps.next(position, view)?;
+                if view.kind == RecordKind::Event {
+                    let mut point = self.open.take().unwrap_or_else(|| RestorePoint::at(position, view.time));
+                    (point.position, point.meta) = (position, stamp.meta);
+                    self.tell(&mut point, position.lsn, replay::decode(position.lsn, view)?);
+                    self.open = Some(point);
+                }
+                if view.end {
+                    self.found.extend(self.open.take().filter(|point| point.changes > 0));
+                }
+                Ok(())
+            })
         })
     }
 

@@ -215,6 +215,10 @@ impl Walk {
         for pair in self.version.range_from(&prefix, from).take(PAGE) {
             let (bytes, document) = pair?;
             count += 1;
+            // Whatever the last of them is, a document or not: there may be more behind it.
+            if count == PAGE {
+                self.rest = Some((prefix.clone(), [&bytes[..], &[0]].concat()));
+            }
             let path = match key::read(&bytes) {
                 Some(Named::Document { collection, key }) => Path::of_segments([collection, key]),
                 Some(Named::Entry { collection, key, .. }) => Path::of_segments([collection, &*key]),
@@ -222,10 +226,6 @@ impl Walk {
             };
             if key::is_users(path.collection()) {
                 due.push_back(WatchItem::Current { path, value: document.value.clone() });
-            }
-            if count == PAGE {
-                let next = [&bytes[..], &[0]].concat();
-                self.rest = Some((prefix.clone(), next));
             }
         }
         Ok(true)

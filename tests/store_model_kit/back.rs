@@ -46,7 +46,7 @@ impl Run {
             self.commit(std::slice::from_ref(change), false, Durability::Synced);
         }
         let mut draft = self.draft();
-        let has_moved = changes.iter().any(|mark| mark.found(&draft.data) != mark.old);
+        let has_moved = changes.iter().any(|mark| !mark.is_unmoved(&now, &draft.data));
         let allowed = !has_moved && put(&mut draft, changes).is_some();
         match preview.commit() {
             Ok(receipt) => {
@@ -144,7 +144,7 @@ impl Run {
         let (displaced, mut changes): (Vec<Mark>, Vec<Mark>) =
             marks(from, to, &undo_scope(number)).into_iter().partition(is_displaced);
         let mut draft = self.draft();
-        let is_foreign = changes.iter().any(|mark| mark.found(&draft.data) != mark.old);
+        let is_foreign = changes.iter().any(|mark| !mark.is_unmoved(from, &draft.data));
         // What had to make room comes back where nobody has touched it.
         changes.extend(displaced.into_iter().filter(|mark| mark.found(&draft.data) == mark.old));
         let allowed = !is_foreign && put(&mut draft, changes).is_some();

@@ -107,6 +107,21 @@ impl Mark {
     }
 }
 
+impl Mark {
+    /// Whether `now` has at the place what was `seen` there; of a list on the way to it all must be the same.
+    pub(crate) fn is_unmoved(&self, seen: &Data, now: &Data) -> bool {
+        let At::Inner(inner) = &self.at else { return self.found(seen) == self.found(now) };
+        let (seen, now) = (seen.documents.get(&self.place), now.documents.get(&self.place));
+        let part =
+            |value: Option<&Value>, steps: usize| value.and_then(|value| at(value, &inner[..steps])).cloned();
+        let leads_into_list = |steps: &usize| {
+            [seen, now].into_iter().any(|value| part(value, *steps).is_some_and(|value| value.is_array()))
+        };
+        let steps = (0..inner.len()).find(leads_into_list).unwrap_or(inner.len());
+        part(seen, steps) == part(now, steps)
+    }
+}
+
 pub(crate) fn at<'a>(value: &'a Value, inner: &[String]) -> Option<&'a Value> {
     inner.iter().try_fold(value, |value, segment| match value {
         Value::Array(list) => list.get(segment.parse::<usize>().ok()?),

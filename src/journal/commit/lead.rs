@@ -131,6 +131,9 @@ impl<S: Sink> Core<S> {
         if state.waiting_for_room > 0 {
             self.room.notify_all();
         }
+        if state.watchers > 0 {
+            self.changed.notify_all();
+        }
         let mut next = self.designate(&mut state);
         next.append(&mut calls);
         ring_unlocked(state, next);

@@ -105,14 +105,14 @@ pub struct Told {
 }
 
 impl Told {
-    pub(super) fn push(&mut self, line: Option<u64>, what: String) {
+    pub(crate) fn push(&mut self, line: Option<u64>, what: String) {
         self.count += 1;
         if self.first.len() < TOLD_MAX {
             self.first.push((line, what));
         }
     }
 
-    pub(super) fn take(&mut self, noted: Vec<Noted>, count: u64) {
+    pub(crate) fn take(&mut self, noted: Vec<Noted>, count: u64) {
         self.count += count;
         let room = TOLD_MAX.saturating_sub(self.first.len());
         self.first.extend(noted.into_iter().take(room).map(|noted| (Some(noted.line), noted.what)));

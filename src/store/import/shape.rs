@@ -73,7 +73,7 @@ pub(crate) fn is_sealed(bytes: &[u8]) -> bool {
 }
 
 /// The name that was given, or that of the file without its ending.
-fn collection_of(name: Option<&str>, import: &Import) -> Option<String> {
+pub(crate) fn collection_of(name: Option<&str>, import: &Import) -> Option<String> {
     let stem = || {
         let name = name?;
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
