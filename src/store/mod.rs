@@ -36,6 +36,7 @@ mod collection;
 mod condition;
 mod diff;
 mod document;
+mod encoded;
 mod export;
 mod feed;
 mod follow;

@@ -17,21 +17,20 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::commit::{Entered, Reserved, Sitter};
-use crate::journal::group::NewRecord;
-use crate::journal::{Durability, Journal, Receipt, RecordKind};
+use crate::journal::{Durability, Journal, Receipt};
 use crate::position::{Epoch, Lsn, Position};
+use crate::state::Meta;
 use crate::state::commit::{Manner, TransactionError};
 use crate::state::inside::{self, Inside};
 use crate::state::registry::{self, Place};
-use crate::state::{Meta, Stamp};
 use crate::store::base::Base;
 use crate::store::bounds::{Ages, Pace};
 use crate::store::collection::Declared;
 use crate::store::diff::Scope;
+use crate::store::encoded::Encoded;
 use crate::store::feed::Feeds;
 use crate::store::follow::Follower;
 use crate::store::offer::Offers;
-use crate::store::op::OP_VERSION;
 use crate::store::replay;
 use crate::store::rules::Rules;
 use crate::store::transaction::{Draft, Tx};
@@ -574,39 +573,4 @@ impl Drop for Order {
         registry::abandon(self.place.get(), self.id, &self.journal);
         self.end_feeds();
     }
-}
-
-/// What a draft says, as records.
-pub(crate) struct Encoded {
-    /// The journal's own record that stands before the changes, if there is one.
-    own: Option<(RecordKind, Vec<u8>)>,
-    changes: Vec<Vec<u8>>,
-    meta: Option<Vec<u8>>,
-    /// It makes the state smaller.
-    is_relief: bool,
-}
-
-impl Encoded {
-    pub(crate) fn of(draft: &Draft, manner: &Manner) -> Result<Encoded> {
-        let changes = draft.ops().iter().map(|op| op.encode()).collect();
-        let meta = manner.meta.as_ref().map(|meta| meta.encode()).transpose()?;
-        Ok(Encoded { own: draft.own().cloned(), changes, meta, is_relief: draft.is_relief() })
-    }
-
-    /// The records; the first one says what was said about the commit.
-    pub(crate) fn records(&self) -> Vec<NewRecord<'_>> {
-        let own =
-            self.own.iter().map(|(kind, payload)| NewRecord { kind: *kind, ..NewRecord::event(payload, 0) });
-        let is_relief = self.is_relief;
-        let change = |payload| NewRecord { is_relief, ..NewRecord::event(payload, OP_VERSION) };
-        let changes = self.changes.iter().map(|payload| change(payload));
-        let mut meta = self.meta.as_deref();
-        own.chain(changes).map(|record| NewRecord { meta: meta.take(), ..record }).collect()
-    }
-}
-
-/// The stamp of the `index`th record of a commit.
-pub(crate) fn stamp_at(start: Position, index: usize, time: Timestamp, meta: &Option<Arc<Meta>>) -> Stamp {
-    let position = Position::new(start.epoch, start.lsn.plus(index as u64));
-    Stamp { meta: meta.clone(), ..Stamp::new(position, time) }
 }

@@ -6,7 +6,7 @@ use crate::position::Position;
 use crate::segment::frame;
 use crate::store::Store;
 use crate::store::diff::PathChange;
-use crate::store::order::Encoded;
+use crate::store::encoded::Encoded;
 use crate::store::transaction::{Draft, Tx};
 use crate::store::version::Effect;
 

@@ -13,7 +13,8 @@ use crate::position::Position;
 use crate::segment::frame;
 use crate::state::TransactionError;
 use crate::store::Store;
-use crate::store::order::{Decided, Encoded, Order, Standing};
+use crate::store::encoded::Encoded;
+use crate::store::order::{Decided, Order, Standing};
 use crate::store::transaction::Tx;
 
 /// A transaction under way, and its answer, which is given when it stands on something durable (J4). Wait for it, poll it
