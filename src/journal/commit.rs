@@ -352,6 +352,7 @@ impl<S: Sink> Core<S> {
     }
 
     /// Lets those who watch look whether it is enough.
+    #[cfg(feature = "store")]
     pub(crate) fn nudge(&self) {
         let _state = self.state.lock();
         self.changed.notify_all();
