@@ -85,6 +85,18 @@ fn an_answer_that_was_decided_on_what_the_disk_had_no_room_for_is_void() {
     assert_eq!(store.get::<String>("a.b").unwrap().as_deref(), Some("x"));
 }
 
+/// What was durable when it was decided on cannot become void, whatever is refused afterwards.
+#[test]
+fn an_answer_that_stands_on_what_is_durable_is_given_whatever_happens_to_others() {
+    let sim = Sim::new(4);
+    let store = inline(&sim);
+    store.set("a.b", &"x").unwrap();
+    let asked = store.submit(|tx| tx.get::<String>("a.b")).unwrap();
+    sim.capacity(Some(0));
+    assert_eq!(store.set("a.b", &"x".repeat(300_000)).expect_err("no room").kind(), &ErrorKind::Full);
+    assert_eq!(asked.wait().expect("an answer").0.as_deref(), Some("x"));
+}
+
 #[test]
 fn after_a_failed_sync_every_ticket_says_so_and_none_is_accepted() {
     let sim = Sim::new(5);

@@ -294,6 +294,7 @@ impl Journal {
     pub fn close(&self) -> Result<()> {
         match &self.inner.writer {
             Some(writer) => {
+                writer.check_thread()?;
                 // A snapshot or compaction under way ends first: nobody writes after the lease is given back.
                 let _alone = self.inner.upkeep.lock();
                 writer.close()
@@ -535,18 +536,24 @@ impl Writer {
             .any(|own| own.lock().as_ref().is_some_and(|own| own.thread().id() == me))
     }
 
-    fn close(&self) -> Result<()> {
+    /// Refuses to close on a thread that closing waits for.
+    fn check_thread(&self) -> Result<()> {
         if self.is_own_thread() {
             let what = "the journal was closed from inside the wake-up of a task, on a thread that closing waits for";
             return Err(Error::new(ErrorKind::Reentered, what).advise("close it from a thread of your own"));
         }
+        Ok(())
+    }
+
+    fn close(&self) -> Result<()> {
         if let Err(error) = self.lease.check() {
             self.core.poison(error);
         }
         let Some(lease) = self.lease.end() else { return Ok(()) };
         let mut outcome = self.core.close();
         self.bell.stop();
-        for thread in [self.pump.lock().take(), self.keeper.lock().take()].into_iter().flatten() {
+        let threads = [self.pump.lock().take(), self.keeper.lock().take()];
+        for thread in threads.into_iter().flatten() {
             // A helper that panicked has poisoned the core, which is the error to report.
             let _panicked = thread.join();
         }

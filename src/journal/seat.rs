@@ -107,11 +107,15 @@ impl Cell {
 
     /// Makes a task the one to wake; a look at the fate must follow.
     pub(crate) fn wake_task(&self, waker: &Waker) {
+        let fresh = Wake::Task(waker.clone());
         let mut inner = self.inner.lock();
-        match &inner.wake {
-            Wake::Task(known) if known.will_wake(waker) => {}
-            _ => inner.wake = Wake::Task(waker.clone()),
-        }
+        let old = match &inner.wake {
+            Wake::Task(known) if known.will_wake(waker) => fresh,
+            _ => std::mem::replace(&mut inner.wake, fresh),
+        };
+        // A waker may own what takes locks when it goes.
+        drop(inner);
+        drop(old);
     }
 
     /// Blocks the calling thread until woken, perhaps for no reason.

@@ -109,8 +109,8 @@ impl Place {
 /// Closes the journal of handle `id` and frees its place.
 pub(crate) fn close(place: Option<&Place>, id: u64, journal: &Journal) -> Result<()> {
     match place {
-        Some(place) => place.free(id, || journal.close()),
-        None => journal.close(),
+        Some(place) if !journal.is_own_thread() => place.free(id, || journal.close()),
+        _ => journal.close(),
     }
 }
 
@@ -121,9 +121,13 @@ pub(crate) fn abandon(place: Option<&Place>, id: u64, journal: &Journal) {
         return;
     }
     // A task that was woken was dropped, and the last handle with it: closing waits for this very thread.
-    let (place, journal) = (place.cloned(), journal.clone());
-    let closing = move || drop(close(place.as_ref(), id, &journal));
-    let _unheard = std::thread::Builder::new().name("everlog-close".to_owned()).spawn(closing);
+    let (its_place, journal) = (place.cloned(), journal.clone());
+    let closing = move || drop(close(its_place.as_ref(), id, &journal));
+    let started = std::thread::Builder::new().name("everlog-close".to_owned()).spawn(closing);
+    if let (Err(_), Some(place)) = (started, place) {
+        // Nobody closes it, then: who opens it again is told that it is held, and does not wait for ever.
+        place.free(id, || ());
+    }
 }
 
 impl Vacancy<'_> {

@@ -26,8 +26,8 @@ use crate::store::{Store, Tx, key};
 /// How long the thread waits for something new before it looks whether it is still wanted.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// A readable JSON file that follows a collection; it keeps the store open. Dropping it writes what is not written yet and
-/// leaves the file there.
+/// A readable JSON file that follows a collection; it keeps the store open. Dropping it writes what is not written yet,
+/// unless that happens inside a closure of the store, and leaves the file there.
 pub struct Mirror {
     shared: Arc<Shared>,
     order: Arc<Order>,

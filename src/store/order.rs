@@ -111,10 +111,26 @@ pub(crate) type Outcome<T, E> = Result<Decided<T>, TransactionError<E>>;
 pub(crate) struct Standing {
     pub(crate) last: Position,
     pub(crate) time: Timestamp,
-    pub(crate) refusals: u64,
+    refusals: u64,
+    /// It was durable when the decision began, so that nothing can take it back any more.
+    is_durable: bool,
 }
 
 impl Standing {
+    /// What a decision that begins now stands on. The order is held: nobody else is given numbers.
+    fn of(pending: &Pending, journal: &Journal) -> Standing {
+        let Position { lsn, .. } = pending.version.position;
+        let is_durable = lsn <= journal.durable_lsn();
+        let (last, time) = (pending.version.position, pending.version.time);
+        Standing { last, time, refusals: pending.refusals, is_durable }
+    }
+
+    /// The error that it was taken back with, if it may have been.
+    pub(crate) fn refusal(&self, journal: &Journal) -> Result<Option<Error>> {
+        let core = journal.writer_core()?;
+        Ok(if self.is_durable { None } else { core.refusal_since(self.refusals) })
+    }
+
     /// The receipt of a transaction that changed nothing.
     pub(crate) fn receipt(&self) -> Receipt {
         let (position, time) = (self.last, self.time);
@@ -239,9 +255,8 @@ impl Order {
         self.rules.admit()?;
         let mut pending = self.lock_pending()?;
         self.journal.writer_core()?.accepting()?;
-        let (last, refusals) = (pending.version.position, pending.refusals);
-        let standing = Standing { last, time: pending.version.time, refusals };
-        let reserved = self.reserve(refusals)?;
+        let standing = Standing::of(&pending, &self.journal);
+        let reserved = self.reserve(pending.refusals)?;
         let start = Position::new(self.epoch, reserved.first_lsn);
         let mut draft = Draft::new(&pending.version, start, reserved.time, manner.meta.clone());
         let decided = {
@@ -284,8 +299,7 @@ impl Order {
         self.rules.admit()?;
         let pending = self.lock_pending()?;
         self.journal.writer_core()?.accepting()?;
-        let (last, time) = (pending.version.position, pending.version.time);
-        let standing = Standing { last, time, refusals: pending.refusals };
+        let standing = Standing::of(&pending, &self.journal);
         let reserved = self.reserve(pending.refusals)?;
         let start = Position::new(self.epoch, reserved.first_lsn);
         let mut draft = Draft::new(&pending.version, start, reserved.time, manner.meta.clone());
@@ -438,6 +452,7 @@ impl Order {
             queue.waiting.clear();
             self.note_first(&queue);
             pending.version = (*self.published.load_full()).clone();
+            pending.refusals = self.journal.writer_core()?.refusals();
             pending.frozen = true;
         }
         Ok(())
@@ -555,10 +570,9 @@ impl Order {
 
     /// Returns when the version that something was decided on is durable (J4). If it was taken back, that is the error.
     fn settle(&self, standing: Standing) -> Result<()> {
-        let Standing { last, refusals, .. } = standing;
         let core = self.journal.writer_core()?;
-        let waited = core.wait_durable(last.lsn);
-        match core.refusal_since(refusals) {
+        let waited = core.wait_durable(standing.last.lsn);
+        match standing.refusal(&self.journal)? {
             Some(refusal) => Err(refusal),
             None => waited,
         }

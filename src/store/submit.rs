@@ -27,8 +27,6 @@ pub struct StoreTicket<T> {
     receipt: Receipt,
     /// What it waits for; none if that was durable at once.
     cell: Option<crate::sync::Arc<Cell>>,
-    /// What the answer stands on, if the transaction has no place of its own.
-    standing: Option<Standing>,
 }
 
 impl<T> std::fmt::Debug for StoreTicket<T> {
@@ -67,10 +65,6 @@ impl<T> StoreTicket<T> {
     }
 
     fn finish(&mut self, waited: Result<()>) -> Result<(T, Receipt)> {
-        if let Some(standing) = self.standing {
-            let core = self.order.journal.writer_core()?;
-            core.refusal_since(standing.refusals).map_or(Ok(()), Err)?;
-        }
         waited?;
         self.order.keep_up();
         let answer = self.answer.take().unwrap_or_else(|| {
@@ -143,7 +137,7 @@ impl Store {
     fn ticket<T>(&self, answer: T, entered: Entered) -> StoreTicket<T> {
         let receipt = self.order.journal.receipt(&entered);
         let order = Arc::clone(&self.order);
-        StoreTicket { order, answer: Some(Ok(answer)), receipt, cell: Some(entered.cell), standing: None }
+        StoreTicket { order, answer: Some(Ok(answer)), receipt, cell: Some(entered.cell) }
     }
 
     fn standing_ticket<T>(
@@ -153,16 +147,14 @@ impl Store {
         standing: Standing,
     ) -> Result<StoreTicket<T>> {
         let journal = &self.order.journal;
-        let cell = match journal.sit_until_durable(standing.last.lsn) {
-            Ok(cell) => cell,
-            // If it was taken back meanwhile, that is what the ticket tells.
-            Err(error) => match journal.writer_core()?.refusal_since(standing.refusals) {
-                Some(_) => None,
-                None => return Err(error),
-            },
+        let seat = journal.sit_until_durable(standing.last.lsn);
+        let (cell, answer) = match (standing.refusal(journal)?, seat) {
+            // Whoever takes it back from now on settles the seat.
+            (None, seat) => (seat?, answer),
+            (Some(refusal), _) => (None, Err(refusal)),
         };
         let order = Arc::clone(&self.order);
-        Ok(StoreTicket { order, answer: Some(answer), receipt, cell, standing: Some(standing) })
+        Ok(StoreTicket { order, answer: Some(answer), receipt, cell })
     }
 
     /// The bytes that a transaction would put on the disk in a group of its own: `body` runs and what it does is thrown

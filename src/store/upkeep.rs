@@ -89,6 +89,8 @@ impl Order {
     /// Lets history go that `retention` does not keep.
     pub(crate) fn compact(&self, retention: &Retention) -> Result<Compacted> {
         let _alone = self.upkeep.lock();
+        // The horizon must not pass what is published: from there on the log is read if numbers were taken back.
+        self.publish()?;
         with_maker(&self.journal, |maker| self.journal.compact_with(retention, maker))
     }
 

@@ -45,7 +45,9 @@ impl<S: Sink> Core<S> {
         self.pump_due.store(1, Ordering::Release);
         if state.pump_runs {
             self.bell.notify_one();
-        } else if state.waiting_for_room > 0 {
+        }
+        // The pump may be waking tasks, and one of these may wait for somebody who waits for room.
+        if state.waiting_for_room > 0 {
             self.room.notify_all();
         }
     }
