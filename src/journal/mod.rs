@@ -2,8 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -41,6 +39,7 @@ pub(crate) mod summary;
 mod tail;
 mod ticket;
 pub(crate) mod transaction;
+mod writer;
 
 #[cfg(all(test, feature = "sim", not(loom)))]
 mod beside_tests;
@@ -61,13 +60,11 @@ use commit::{Core, Entered, Patience, Sitter};
 use cursor::Limit;
 use group::NewRecord;
 use history::History;
-use keeper::Bell;
-use lease::Lease;
 use root::RootFile;
 use seat::Need;
-use stamp::WallStamper;
 use summary::Summary;
-use tail::{Tail, TailStart};
+use tail::Tail;
+use writer::{Writer, spawn};
 
 /// A journal of raw records: the whole ordered history in one directory.
 ///
@@ -92,18 +89,6 @@ struct Inner {
     opened_at: Duration,
     /// Held during snapshots and compaction: one at a time.
     upkeep: Mutex<()>,
-}
-
-struct Writer {
-    core: Arc<Core<Tail>>,
-    /// The epoch of all that this session writes.
-    epoch: crate::position::Epoch,
-    bell: Arc<Bell>,
-    clock_steps: Arc<AtomicU64>,
-    pump: Mutex<Option<JoinHandle<()>>>,
-    keeper: Mutex<Option<JoinHandle<()>>>,
-    /// Given back when closed.
-    lease: Arc<Lease>,
 }
 
 impl std::fmt::Debug for Journal {
@@ -467,115 +452,6 @@ impl Journal {
     }
 }
 
-impl Writer {
-    fn start(
-        medium: &Arc<dyn Medium>,
-        options: &Options,
-        root: &Arc<Mutex<RootFile>>,
-        history: &Arc<History>,
-        start: TailStart,
-        lease: Arc<Lease>,
-    ) -> Result<Writer> {
-        let last = start.summary.position().lsn;
-        let epoch = start.epoch;
-        let clock_steps = Arc::new(AtomicU64::new(0));
-        let stamper =
-            WallStamper::new(Arc::clone(&options.clock), start.summary.time(), Arc::clone(&clock_steps));
-        let next_number = spare::after(start.segment.birth.number)?;
-        let id = root.lock().identity.id;
-        let spares = Arc::new(spare::Spares::new(Arc::clone(medium), id, next_number));
-        let bell = Arc::new(Bell::default());
-        let tail = Tail::new(
-            options.limits.clone(),
-            spares,
-            Arc::clone(root),
-            Arc::clone(history),
-            Arc::clone(&bell),
-            Arc::clone(&lease),
-            start,
-        );
-        let frame_bytes_max = options.limits.frame_bytes_max as usize;
-        let core = Arc::new(Core::new(tail, last, Box::new(stamper), frame_bytes_max));
-        let writer = Writer {
-            core,
-            epoch,
-            bell,
-            clock_steps,
-            pump: Mutex::new(None),
-            keeper: Mutex::new(None),
-            lease,
-        };
-        if options.background == Background::Threads {
-            let (core, bell) = (Arc::clone(&writer.core), Arc::clone(&writer.bell));
-            *writer.keeper.lock() = Some(spawn("everlog-keeper", move || keeper::keep(&core, &bell))?);
-            writer.bell.ring();
-        }
-        Ok(writer)
-    }
-
-    fn ensure_pump(&self, background: Background) {
-        if background == Background::Inline {
-            return;
-        }
-        let mut pump = self.pump.lock();
-        if pump.is_none() {
-            let core = Arc::clone(&self.core);
-            match spawn("everlog-sync", move || core.pump()) {
-                Ok(handle) => *pump = Some(handle),
-                // Whoever waits does the work then.
-                Err(error) => self.bell.note(error),
-            }
-        }
-    }
-
-    /// Whether this is a thread that closing waits for.
-    fn is_own_thread(&self) -> bool {
-        let me = std::thread::current().id();
-        [&self.pump, &self.keeper]
-            .into_iter()
-            .any(|own| own.lock().as_ref().is_some_and(|own| own.thread().id() == me))
-    }
-
-    /// Refuses to close on a thread that closing waits for.
-    fn check_thread(&self) -> Result<()> {
-        if self.is_own_thread() {
-            let what = "the journal was closed from inside the wake-up of a task, on a thread that closing waits for";
-            return Err(Error::new(ErrorKind::Reentered, what).advise("close it from a thread of your own"));
-        }
-        Ok(())
-    }
-
-    fn close(&self) -> Result<()> {
-        if let Err(error) = self.lease.check() {
-            self.core.poison(error);
-        }
-        let Some(lease) = self.lease.end() else { return Ok(()) };
-        let mut outcome = self.core.close();
-        self.bell.stop();
-        let threads = [self.pump.lock().take(), self.keeper.lock().take()];
-        for thread in threads.into_iter().flatten() {
-            // A helper that panicked has poisoned the core, which is the error to report.
-            let _panicked = thread.join();
-        }
-        if outcome.is_ok() {
-            outcome = self.core.sink().seal();
-        }
-        self.core.sink().spares.give_up();
-        drop(lease);
-        match (outcome, self.bell.trouble()) {
-            (Ok(()), Some(trouble)) => Err(trouble),
-            (outcome, _) => outcome,
-        }
-    }
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
-        .map_err(|error| Error::io("start of a thread", name, error))
-}
-
 impl Drop for Inner {
     fn drop(&mut self) {
         if let Some(writer) = self.writer.take_if(|writer| writer.is_own_thread()) {
@@ -583,13 +459,6 @@ impl Drop for Inner {
             // If there can be none the lease ends with the process.
             let _unheard = spawn("everlog-close", move || drop(writer));
         }
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        // Whoever wants to know how it went calls close.
-        let _unheard = self.close();
     }
 }
 
