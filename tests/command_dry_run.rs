@@ -5,7 +5,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by them, also in its helpers")]
 #![allow(clippy::disallowed_methods, reason = "files are prepared and damaged from outside")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use everlog::Store;
 use serde_json::json;
@@ -13,13 +13,7 @@ use tempfile::TempDir;
 
 mod command_kit;
 
-use command_kit::{code, damage, err, out, run_at, tree};
-
-fn place() -> (TempDir, PathBuf) {
-    let home = tempfile::tempdir().expect("a directory");
-    let directory = home.path().join("store");
-    (home, directory)
-}
+use command_kit::{code, damage, err, out, place, run_at, tree};
 
 fn file(home: &TempDir, name: &str, text: &str) -> String {
     let path = home.path().join(name);

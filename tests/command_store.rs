@@ -15,13 +15,7 @@ use tempfile::TempDir;
 
 mod command_kit;
 
-use command_kit::{code, damage, err, everlog, out, run_at, tree};
-
-fn place() -> (TempDir, PathBuf) {
-    let home = tempfile::tempdir().expect("a directory");
-    let directory = home.path().join("store");
-    (home, directory)
-}
+use command_kit::{code, damage, err, everlog, out, place, run_at, tree};
 
 /// A store of four commits, each of its own session: a note, its title, a setting, another title.
 fn store() -> (TempDir, PathBuf) {

@@ -104,18 +104,20 @@ fn snapshots_and_reopening_do_not_change_an_export() {
     assert_eq!(lines(&store.view(), &[]), before);
 }
 
+/// A writer with room for so many bytes.
+struct Small(usize);
+impl Write for Small {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[test]
 fn a_writer_that_fails_is_an_error_and_not_a_short_export() {
-    struct Small(usize);
-    impl Write for Small {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
     let (_directory, store) = filled();
     let whole = json(&store.view(), "notes", Form::Compact).len();
     for size in 0..whole {
@@ -205,16 +207,6 @@ fn bytes_are_exported_as_they_were_at_any_time() {
 
 #[test]
 fn a_writer_that_fails_among_bytes_is_an_error_and_neither_a_panic_nor_a_short_export() {
-    struct Small(usize);
-    impl Write for Small {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
     let (_directory, store, _) = with_bytes();
     let whole = json(&store.view(), "files", Form::Compact).len();
     for size in (0..whole).step_by(whole / 40) {

@@ -106,6 +106,14 @@ pub(crate) enum Decided<T> {
 /// How a transaction came out.
 pub(crate) type Outcome<T, E> = Result<Decided<T>, TransactionError<E>>;
 
+/// A decision that has begun: the order is held.
+struct Begun<'a> {
+    pending: MutexGuard<'a, Pending>,
+    standing: Standing,
+    reserved: Reserved,
+    draft: Draft,
+}
+
 /// What an answer stands on: it may leave when the record is durable and no number was taken back (J4).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standing {
@@ -243,6 +251,19 @@ impl Order {
         outcome
     }
 
+    /// Takes the order and looks at the place that a decision would have.
+    fn begin(&self, manner: &Manner) -> Result<Begun<'_>> {
+        self.outside()?;
+        self.rules.admit()?;
+        let pending = self.lock_pending()?;
+        self.journal.writer_core()?.accepting()?;
+        let standing = Standing::of(&pending, &self.journal);
+        let reserved = self.reserve(pending.refusals)?;
+        let start = Position::new(self.epoch, reserved.first_lsn);
+        let draft = Draft::new(&pending.version, start, reserved.time, manner.meta.clone());
+        Ok(Begun { pending, standing, reserved, draft })
+    }
+
     /// The same, but waits for nothing: the outcome must be kept back until what it stands on is durable, unless it has
     /// a place of its own.
     pub(crate) fn decide_now<T, E>(
@@ -251,14 +272,7 @@ impl Order {
         sitter: Sitter,
         body: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<(Outcome<T, E>, Standing)> {
-        self.outside()?;
-        self.rules.admit()?;
-        let mut pending = self.lock_pending()?;
-        self.journal.writer_core()?.accepting()?;
-        let standing = Standing::of(&pending, &self.journal);
-        let reserved = self.reserve(pending.refusals)?;
-        let start = Position::new(self.epoch, reserved.first_lsn);
-        let mut draft = Draft::new(&pending.version, start, reserved.time, manner.meta.clone());
+        let Begun { mut pending, standing, reserved, mut draft } = self.begin(manner)?;
         let decided = {
             let _inside = self.inside();
             body(&mut Tx::new(&mut draft, self)).map_err(TransactionError::Refused)
@@ -295,14 +309,7 @@ impl Order {
         body: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
         look: impl FnOnce(&Draft, Result<()>) -> Result<L>,
     ) -> Result<(T, L), TransactionError<E>> {
-        self.outside()?;
-        self.rules.admit()?;
-        let pending = self.lock_pending()?;
-        self.journal.writer_core()?.accepting()?;
-        let standing = Standing::of(&pending, &self.journal);
-        let reserved = self.reserve(pending.refusals)?;
-        let start = Position::new(self.epoch, reserved.first_lsn);
-        let mut draft = Draft::new(&pending.version, start, reserved.time, manner.meta.clone());
+        let Begun { pending, standing, mut draft, .. } = self.begin(manner)?;
         let decided = {
             let _inside = self.inside();
             body(&mut Tx::new(&mut draft, self)).map_err(TransactionError::Refused)

@@ -17,6 +17,13 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// A directory that goes with its handle, and where in it a store is to be.
+pub fn place() -> (TempDir, PathBuf) {
+    let home = tempfile::tempdir().expect("a directory");
+    let directory = home.path().join("store");
+    (home, directory)
+}
+
 pub fn everlog() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_everlog"));
     command.env("NO_COLOR", "1");
