@@ -11,7 +11,7 @@ use everlog::Store;
 fn threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").expect("lists").flatten();
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
-    names.filter(|name| name.trim_end() == "everlog mirror").count()
+    names.filter(|name| name.trim_end() == "everlog-mirror").count()
 }
 
 fn soon(count: usize) {

@@ -64,7 +64,8 @@ use root::RootFile;
 use seat::Need;
 use summary::Summary;
 use tail::Tail;
-use writer::{Writer, spawn};
+use writer::Writer;
+pub(crate) use writer::spawn;
 
 /// A journal of raw records: the whole ordered history in one directory.
 ///

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, Weak};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::Journal;
+use crate::journal::{Journal, spawn};
 use crate::state::inside::{self, Inside};
 
 static PLACES: LazyLock<Mutex<HashMap<PathBuf, Place>>> = LazyLock::new(Mutex::default);
@@ -123,8 +123,7 @@ pub(crate) fn abandon(place: Option<&Place>, id: u64, journal: &Journal) {
     // A task that was woken was dropped, and the last handle with it: closing waits for this very thread.
     let (its_place, journal) = (place.cloned(), journal.clone());
     let closing = move || drop(close(its_place.as_ref(), id, &journal));
-    let started = std::thread::Builder::new().name("everlog-close".to_owned()).spawn(closing);
-    if let (Err(_), Some(place)) = (started, place) {
+    if let (Err(_), Some(place)) = (spawn("everlog-close", closing), place) {
         // Nobody closes it, then: who opens it again is told that it is held, and does not wait for ever.
         place.free(id, || ());
     }

@@ -12,8 +12,8 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::Error;
-use crate::journal::Journal;
 use crate::journal::options::Background;
+use crate::journal::{Journal, spawn};
 use crate::store::order::{Committed, Order};
 use crate::store::status::Changes;
 use crate::store::version::Version;
@@ -301,10 +301,9 @@ impl Order {
             return;
         }
         let (order, journal) = (Weak::clone(&self.me), self.journal.clone());
-        let tender = std::thread::Builder::new().name("everlog-watch".to_owned());
-        match tender.spawn(move || tend_on(&order, &journal)) {
+        match spawn("everlog-watch", move || tend_on(&order, &journal)) {
             Ok(_) => feeds.tended = true,
-            Err(error) => self.journal.note_trouble(Error::io("start of a thread", "everlog-watch", error)),
+            Err(error) => self.journal.note_trouble(error),
         }
     }
 }

@@ -2,7 +2,6 @@
 //! merged with runs before it that are not much larger, so that there are few runs and little is written again.
 
 use std::collections::BTreeSet;
-use std::iter::Peekable;
 
 use crate::error::Result;
 use crate::journal::Journal;
@@ -16,6 +15,7 @@ use crate::store::key::Key;
 use crate::store::replay::{FOLD_REVISION, STATE_VERSION, Stamps, accepts, fold_frame, start};
 use crate::store::tally::Recount;
 use crate::store::version::Version;
+use crate::store::walk::{Direction, Merge};
 
 /// More runs than this are never listed.
 const RUNS_MAX: usize = 8;
@@ -93,10 +93,9 @@ impl Maker {
     /// what is there is counted, before the run can become part of a snapshot.
     fn write(&self, newer: impl Iterator<Item = (Key, Vec<u8>)>, first: usize) -> Result<RunInfo> {
         let mut writer = self.journal.run_writer()?;
-        let mut newer = newer.peekable();
-        let mut older = Base::open(&self.journal, &self.runs[first..])?.walk(b"").peekable();
+        let older = Base::open(&self.journal, &self.runs[first..])?.walk(b"");
         let mut recount = (first == 0).then(Recount::default);
-        while let Some(pair) = next_of(&mut newer, &mut older) {
+        for pair in Merge::new(Direction::Forwards, newer, older, Ok) {
             let (key, bytes) = pair?;
             if first > 0 || !Slot::is_gone(&bytes) {
                 recount.iter_mut().try_for_each(|recount| recount.take(&key, &bytes))?;
@@ -106,26 +105,6 @@ impl Maker {
         recount.map_or(Ok(()), Recount::check)?;
         writer.finish()
     }
-}
-
-/// The next pair in order; of two with the same key the newer one.
-fn next_of(
-    newer: &mut Peekable<impl Iterator<Item = (Key, Vec<u8>)>>,
-    older: &mut Peekable<impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>>,
-) -> Option<Result<(Key, Vec<u8>)>> {
-    let older_first = match (newer.peek(), older.peek()) {
-        (Some((new, _)), Some(Ok((old, _)))) if **new == **old => {
-            older.next();
-            false
-        }
-        (Some((new, _)), Some(Ok((old, _)))) => **old < **new,
-        (_, Some(_)) => true,
-        (_, None) => false,
-    };
-    if older_first {
-        return older.next().map(|pair| pair.map(|(key, bytes)| (Key::from(key), bytes)));
-    }
-    newer.next().map(Ok)
 }
 
 /// The first of the runs, oldest first, that are to be merged with `added` bytes on top of them.

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::options::Background;
-use crate::journal::{Journal, Receipt};
+use crate::journal::{Journal, Receipt, spawn};
 use crate::medium::outside::{self, Look, Turn};
 use crate::position::{Lsn, Position};
 use crate::store::export::write_collection;
@@ -234,9 +234,7 @@ impl Mirror {
     fn start(&self) -> Result<()> {
         let (shared, order) = (Arc::clone(&self.shared), Arc::downgrade(&self.order));
         let journal = self.order.journal.clone();
-        let named = std::thread::Builder::new().name("everlog mirror".to_owned());
-        let started = named.spawn(move || follow(&shared, &order, &journal));
-        started.map(drop).map_err(|error| Error::io("start thread", "mirror", error))
+        spawn("everlog-mirror", move || follow(&shared, &order, &journal)).map(drop)
     }
 }
 

@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::Durability;
 use crate::journal::commit::Sitter;
 use crate::journal::options::Background;
+use crate::journal::{Durability, spawn};
 use crate::position::Position;
 use crate::state::Stamp;
 use crate::state::commit::Manner;
@@ -142,10 +142,9 @@ impl Order {
             return;
         }
         let order = Weak::clone(&self.me);
-        let tender = std::thread::Builder::new().name("everlog-offer".to_owned());
-        match tender.spawn(move || tend(&order)) {
+        match spawn("everlog-offer", move || tend(&order)) {
             Ok(_) => held.is_tended = true,
-            Err(error) => self.journal.note_trouble(Error::io("start of a thread", "everlog-offer", error)),
+            Err(error) => self.journal.note_trouble(error),
         }
     }
 }
@@ -176,8 +175,8 @@ impl Store {
     ///
     /// There is no receipt, as there is nothing to rely on: a crash, also of the program alone, takes what is held.
     /// Readers, watchers and the history see what was logged once it is durable (J4), and never what was replaced before
-    /// that. Transactions that begin later see it and come after it (J12), and [`Store::offered`] shows it. With [`Background::Inline`] no thread
-    /// runs, and what is held waits for one of the others, or for the next offer.
+    /// that. Transactions that begin later see it and come after it (J12), and [`Store::offered`] shows it. With
+    /// [`Background::Inline`] no thread runs, and what is held waits for one of the others, or for the next offer.
     ///
     /// # Errors
     ///

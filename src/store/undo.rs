@@ -127,14 +127,12 @@ impl UndoScope {
             Ok(answer)
         })?;
         if let Some((first, last, since, differences)) = done {
-            let last = receipt.first_lsn.plus(last.get() - first.get());
-            // If somebody came between, new entries of series have other numbers than were seen here, and bounds may have
-            // removed something afterwards; the log has it all.
-            let known = first == receipt.first_lsn && last == receipt.position.lsn;
+            // Bounds may have removed something afterwards; the log has it all.
+            let (end, known) = (receipt.position.lsn, last == receipt.position.lsn);
             let group = Group {
-                first: receipt.first_lsn,
+                first,
                 last,
-                end: receipt.position.lsn,
+                end,
                 label: label.to_owned(),
                 differences: known.then(|| differences.into()),
             };

@@ -111,3 +111,30 @@ impl Order {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "sim")]
+mod tests {
+    use super::*;
+    use crate::journal::Background;
+    use crate::medium::Sim;
+    use crate::store::Store;
+
+    /// The journal fails before anybody made good what a refusal took back.
+    #[test]
+    fn a_snapshot_after_a_refusal_and_a_failure_is_an_error_and_ends() {
+        let sim = Sim::new(1);
+        let options = Store::options().background(Background::Inline);
+        let store = options.open_on(Arc::new(sim.clone())).expect("opens");
+        store.set("a.b", &0).expect("sets");
+        sim.capacity(Some(0));
+        let refused = store.set("a.b", &"x".repeat(300_000)).expect_err("no room");
+        assert_eq!(refused.kind(), &ErrorKind::Full);
+        let core = store.order.journal.writer_core().expect("writes");
+        core.poison(Error::new(ErrorKind::Io, "the device is gone"));
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || tell.send(store.snapshot().map_err(|error| error.kind().clone())));
+        let outcome = told.recv_timeout(std::time::Duration::from_secs(60)).expect("ends");
+        assert_eq!(outcome.expect_err("failed"), ErrorKind::Poisoned);
+    }
+}

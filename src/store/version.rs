@@ -158,7 +158,7 @@ impl Version {
         let bounds = Within::new(from, below);
         let walk = bounds.clone().of(self.base.walk(&bounds.from));
         let newer = Newest::of(Direction::Forwards, self.overlays().map(|overlay| bounds.slots(overlay)));
-        Merge::new(Direction::Forwards, newer, walk, Slot::decode)
+        Merge::new(Direction::Forwards, newer, walk, |bytes| Slot::decode(&bytes))
             .filter_map(here(|slot: Slot| slot.document()))
     }
 
@@ -172,7 +172,7 @@ impl Version {
         let walk = bounds.clone().of(self.base.walk_back(bounds.below.as_deref()));
         let newer =
             Newest::of(Direction::Backwards, self.overlays().map(|overlay| bounds.slots(overlay).rev()));
-        Merge::new(Direction::Backwards, newer, walk, Slot::decode)
+        Merge::new(Direction::Backwards, newer, walk, |bytes| Slot::decode(&bytes))
             .filter_map(here(|slot: Slot| slot.document()))
     }
 
@@ -186,7 +186,8 @@ impl Version {
         let walk = bounds.clone().of(self.base.walk(&bounds.from));
         let newer = Newest::of(Direction::Forwards, self.overlays().map(|overlay| bounds.slots(overlay)));
         let newer = newer.map(|(key, slot)| (key, Head::of(&slot)));
-        Merge::new(Direction::Forwards, newer, walk, Head::decode).filter_map(here(|head| head))
+        Merge::new(Direction::Forwards, newer, walk, |bytes| Head::decode(&bytes))
+            .filter_map(here(|head| head))
     }
 
     /// What a collection has.

@@ -90,7 +90,7 @@ pub(crate) struct Merge<O: Iterator, B: Iterator, S> {
     direction: Direction,
     newer: Peekable<O>,
     base: Peekable<B>,
-    decode: fn(&[u8]) -> Result<S>,
+    decode: fn(Vec<u8>) -> Result<S>,
 }
 
 impl<S, O, B> Merge<O, B, S>
@@ -103,7 +103,7 @@ where
         direction: Direction,
         newer: O,
         base: B,
-        decode: fn(&[u8]) -> Result<S>,
+        decode: fn(Vec<u8>) -> Result<S>,
     ) -> Merge<O, B, S> {
         Merge { direction, newer: newer.peekable(), base: base.peekable(), decode }
     }
@@ -130,6 +130,6 @@ where
             return self.newer.next().map(Ok);
         }
         let pair = self.base.next()?;
-        Some(pair.and_then(|(key, bytes)| Ok((Key::from(key), (self.decode)(&bytes)?))))
+        Some(pair.and_then(|(key, bytes)| Ok((Key::from(key), (self.decode)(bytes)?))))
     }
 }
