@@ -1,6 +1,6 @@
 //! How long does opening take with a million records, after a clean close and after a kill?
 
-#![allow(missing_docs, clippy::disallowed_methods, reason = "a benchmark copies files by itself")]
+#![allow(missing_docs, clippy::disallowed_methods, reason = "a benchmark reads the time and files by itself")]
 
 use std::hint::black_box;
 use std::path::Path;
@@ -11,23 +11,9 @@ use criterion::{Criterion, criterion_group, criterion_main};
 mod paired;
 
 use paired::fill::{Sharing, fill, options};
-use paired::scratch;
+use paired::{copy, scratch};
 
 const RECORDS: u64 = 1_000_000;
-
-/// Copies a journal's files: of one that is open, this is what a kill leaves.
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a directory");
-    for entry in std::fs::read_dir(from).expect("a directory") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("a copy");
-        }
-    }
-}
 
 /// Opens a fresh copy of `from` each time; a mended journal is not mended twice.
 fn opening(from: &Path, scratch: &Path, times: u64) -> Duration {

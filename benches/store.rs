@@ -3,7 +3,6 @@
 #![allow(missing_docs, clippy::disallowed_methods, reason = "a benchmark reads the time and files by itself")]
 
 use std::hint::black_box;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -12,7 +11,7 @@ use everlog::{Durability, Store, path};
 mod paired;
 
 use paired::large::large;
-use paired::scratch;
+use paired::{copy, scratch};
 
 fn commits(criterion: &mut Criterion) {
     let directory = scratch();
@@ -71,11 +70,10 @@ fn commits(criterion: &mut Criterion) {
 
 const DOCUMENTS: u64 = 1_000_000;
 
-fn fill(path: &Path) {
-    let store = Store::open(path).expect("opens");
+fn fill(store: &Store, documents: u64) {
     let text = "x".repeat(150);
     let buffered = store.with_durability(Durability::Buffered);
-    for round in 0..DOCUMENTS / 1000 {
+    for round in 0..documents / 1000 {
         let ((), _) = buffered
             .transaction(|tx| {
                 (0..1000).try_for_each(|n| {
@@ -89,7 +87,6 @@ fn fill(path: &Path) {
             })
             .expect("sets");
     }
-    store.close().expect("closes");
 }
 
 fn resident_bytes() -> u64 {
@@ -102,7 +99,10 @@ fn million(criterion: &mut Criterion) {
     let directory = scratch();
     let path = directory.path().join("store");
     let start = Instant::now();
-    fill(&path);
+    let store = Store::open(&path).expect("opens");
+    fill(&store, DOCUMENTS);
+    store.close().expect("closes");
+    drop(store);
     println!("{DOCUMENTS} documents filled in {:?}", start.elapsed());
     let before = resident_bytes();
     let store = Store::open(&path).expect("opens");
@@ -143,5 +143,36 @@ fn million(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, commits, million);
+/// What a kill leaves: 10 MB of log behind no snapshot at all, and 10,000 documents.
+fn killed(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("open a store after a kill");
+    group.sample_size(10);
+    for (name, documents) in [("10,000 documents", 10_000), ("10 MB of log", 42_000)] {
+        let directory = scratch();
+        let (path, left) = (directory.path().join("store"), directory.path().join("killed"));
+        let store = Store::open(&path).expect("opens");
+        fill(&store, documents);
+        copy(&path, &left);
+        println!("{name}: the log has {} records", store.position().lsn.get());
+        store.close().expect("closes");
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|iterations| {
+                let one = |_| {
+                    let path = directory.path().join("copy");
+                    copy(&left, &path);
+                    let start = Instant::now();
+                    let store = Store::open(&path).expect("opens");
+                    let passed = start.elapsed();
+                    store.close().expect("closes");
+                    std::fs::remove_dir_all(&path).expect("removed");
+                    passed
+                };
+                (0..iterations).map(one).sum()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, commits, killed, million);
 criterion_main!(benches);

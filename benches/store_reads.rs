@@ -7,13 +7,13 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use everlog::store::Schema;
+use everlog::store::{Path, Schema};
 use everlog::{Durability, Store, path};
 
 mod paired;
 
 use paired::large::large;
-use paired::scratch;
+use paired::{Pairs, scratch};
 
 const ENTRIES: u64 = 1_000_000;
 
@@ -113,16 +113,50 @@ fn writes(criterion: &mut Criterion) {
             });
         });
     }
-    let buffered = plain.with_durability(Durability::Buffered);
-    let mut n = 0_u64;
-    group.bench_function("without a schema, behind a pin", |bencher| {
-        bencher.iter(|| {
-            n += 1;
-            let path = path!("documents", "large", format!("entry{:04}", n % 2500), "n");
-            buffered.pin_before("here", |tx| tx.set(path, &n)).expect("sets")
-        });
-    });
     group.finish();
+}
+
+/// A commit behind a pin of its own beside a plain one, in slices that take turns.
+fn pins(_: &mut Criterion) {
+    const SLICE: Duration = Duration::from_millis(20);
+    const ROUNDS: usize = 300;
+    let directory = scratch();
+    let store = Store::open(directory.path().join("store")).expect("opens");
+    store.set("documents.large", &large()).expect("sets");
+    println!("\n| one field of 418 KB | behind a pin /s | plain /s | ratio | middle half | pairs |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: |");
+    for (name, durability) in [("buffered", Durability::Buffered), ("synced", Durability::Synced)] {
+        let store = store.with_durability(durability);
+        let mut n = 0_u64;
+        let mut slice = |commit: &dyn Fn(Path, u64)| {
+            let (start, first) = (Instant::now(), n);
+            while start.elapsed() < SLICE {
+                n += 1;
+                commit(path!("documents", "large", format!("entry{:04}", n % 2500), "n"), n);
+            }
+            (n - first, start.elapsed())
+        };
+        let plain = |path, n| {
+            store.set(path, &n).expect("sets");
+        };
+        let pinned = |path, n| {
+            store.pin_before("here", |tx| tx.set(path, &n)).expect("sets");
+        };
+        let mut pairs = Pairs::default();
+        for round in 0..ROUNDS {
+            // Who goes first takes turns, too.
+            let (behind, before) = match round % 2 {
+                0 => (slice(&pinned), slice(&plain)),
+                _ => {
+                    let before = slice(&plain);
+                    (slice(&pinned), before)
+                }
+            };
+            pairs.add(behind, before);
+        }
+        println!("{}", pairs.line(name));
+    }
+    store.close().expect("closes");
 }
 
 /// From the acknowledgement of a commit to a thread that waits for the change.
@@ -156,5 +190,5 @@ fn watch(criterion: &mut Criterion) {
     store.close().expect("closes");
 }
 
-criterion_group!(benches, reads, writes, watch);
+criterion_group!(benches, reads, writes, pins, watch);
 criterion_main!(benches);

@@ -21,7 +21,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Lsn;
 use crate::store::path::Path;
-use crate::store::value::{Array, Value};
+use crate::store::value::text::Entry;
+use crate::store::value::{Value, parse_entry};
 
 /// The version of these records.
 pub(crate) const OP_VERSION: u16 = 1;
@@ -76,36 +77,37 @@ impl Op {
                 Error::new(ErrorKind::NewerFormat, what).advise("use the newer program; nothing was changed")
             );
         }
-        let value = Value::parse_stored(payload).map_err(|error| {
+        let entry = parse_entry(payload).map_err(|error| {
             Error::new(ErrorKind::Damaged, format!("record of a store: {}", error.what()))
         })?;
-        let op = value.as_array().and_then(read);
-        op.ok_or_else(|| Error::new(ErrorKind::Damaged, "record is not a change of a store"))
+        read(entry).ok_or_else(|| Error::new(ErrorKind::Damaged, "record is not a change of a store"))
     }
 }
 
-fn read(parts: &Array) -> Option<Op> {
-    let part = |place| parts.get(place);
-    let path = || Path::stored(part(1)?.as_str()?);
-    let time = || part(2)?.as_u64().map(Timestamp::from_micros);
-    Some(match (part(0)?.as_str()?, parts.len()) {
-        ("set", 3) => Op::Set { path: path()?, value: part(2)?.clone() },
-        ("remove", 2) => Op::Remove { path: path()? },
-        ("append", 3) => Op::Append { path: path()?, value: part(2)?.clone(), keep_last: None },
-        ("append", 4) => {
-            Op::Append { path: path()?, value: part(2)?.clone(), keep_last: Some(part(3)?.as_u64()?) }
+fn read(Entry { name, path: text, rest }: Entry<'_>) -> Option<Op> {
+    let path = || Path::stored(&text);
+    let micros = |value: Value| value.as_u64().map(Timestamp::from_micros);
+    let lsn = |value: Value| value.as_u64().map(Lsn::new);
+    let mut rest = rest.into_iter();
+    let mut next = || rest.next();
+    let op = match &*name {
+        "set" => Op::Set { path: path()?, value: next()? },
+        "remove" => Op::Remove { path: path()? },
+        "append" => {
+            let (path, value) = (path()?, next()?);
+            let keep_last = match next() {
+                None => None,
+                Some(count) => Some(count.as_u64()?),
+            };
+            Op::Append { path, value, keep_last }
         }
-        ("push", 4) => Op::Push { path: path()?, time: time()?, value: part(3)?.clone() },
-        ("cut", 4) => Op::Cut { path: path()?, time: time()?, lsn: Lsn::new(part(3)?.as_u64()?) },
-        ("entry", length @ (4 | 5)) => Op::Entry {
-            path: path()?,
-            time: time()?,
-            lsn: Lsn::new(part(3)?.as_u64()?),
-            value: if length == 5 { Some(part(4)?.clone()) } else { None },
-        },
-        ("note", 3) => Op::Note { what: part(1)?.as_str()?.to_owned(), value: part(2)?.clone() },
+        "push" => Op::Push { path: path()?, time: micros(next()?)?, value: next()? },
+        "cut" => Op::Cut { path: path()?, time: micros(next()?)?, lsn: lsn(next()?)? },
+        "entry" => Op::Entry { path: path()?, time: micros(next()?)?, lsn: lsn(next()?)?, value: next() },
+        "note" => Op::Note { what: text.to_string(), value: next()? },
         _ => return None,
-    })
+    };
+    next().is_none().then_some(op)
 }
 
 #[cfg(test)]
@@ -162,6 +164,12 @@ mod tests {
             "{}",
             "[]",
             r#"["set"]"#,
+            r#"["set","/a"]"#,
+            r#"["set",1,"/a"]"#,
+            r#"[["set"],"/a"]"#,
+            r#"["remove","/a"] 1"#,
+            r#"["remove","/a",1]"#,
+            r#"["remove","/a""#,
             r#"["set","a.b",1,2]"#,
             r#"["jump","/a"]"#,
             r#"["remove","a"]"#,

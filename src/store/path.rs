@@ -74,7 +74,15 @@ impl Path {
 
     /// The path as a JSON Pointer.
     pub fn to_pointer(&self) -> String {
-        self.0.iter().map(|segment| format!("/{}", segment.replace('~', "~0").replace('/', "~1"))).collect()
+        let mut text = String::with_capacity(self.0.iter().map(|segment| segment.len() + 1).sum());
+        for segment in &*self.0 {
+            text.push('/');
+            match segment.contains(['~', '/']) {
+                true => text.push_str(&segment.replace('~', "~0").replace('/', "~1")),
+                false => text.push_str(segment),
+            }
+        }
+        text
     }
 
     /// A path that a store has written; nothing if it is none. A store may have written what nobody may enter: it names
@@ -136,6 +144,9 @@ impl Path {
 
     fn pointer(text: &str) -> Result<Path> {
         let unescape = |segment: &str| {
+            if !segment.contains('~') {
+                return Ok(segment.to_owned());
+            }
             let rest = segment.replace("~0", "").replace("~1", "");
             if rest.contains('~') {
                 let what = format!("path {text:?} has a tilde that is followed by neither 0 nor 1");

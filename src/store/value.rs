@@ -7,12 +7,13 @@
 mod convert;
 mod deep;
 mod edit;
+mod members;
 mod object;
 mod parse;
 mod sum;
 pub(crate) mod text;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -24,6 +25,7 @@ use crate::error::Result;
 pub(crate) use edit::{Change, Fault, array_index};
 pub(crate) use object::BYTES;
 pub use object::{Array, Object};
+pub(crate) use parse::parse_entry;
 pub(crate) use sum::keyed_sum;
 
 /// How deep values may be nested. Deeper ones are refused before anything is written.
@@ -156,7 +158,7 @@ impl Value {
         match self {
             Value::Null => 4,
             Value::Bool(truth) => 5 - u64::from(*truth),
-            Value::Number(number) => number.to_string().len() as u64,
+            Value::Number(number) => with_text(number, |text| text.len() as u64),
             Value::String(text) => text_bytes(text),
             Value::Array(array) => array.bytes(),
             Value::Object(object) => object.bytes(),
@@ -186,6 +188,30 @@ impl Value {
             Value::Array(_) => "an array",
             Value::Object(_) => "an object",
         }
+    }
+}
+
+/// Lets `look` look at how a number is written, which takes no memory but for numbers of another crate's precision.
+fn with_text<T>(number: &Number, look: impl FnOnce(&str) -> T) -> T {
+    let mut text = Short { bytes: [0; 32], len: 0 };
+    match write!(text, "{number}").ok().and_then(|()| std::str::from_utf8(&text.bytes[..text.len]).ok()) {
+        Some(text) => look(text),
+        None => look(&number.to_string()),
+    }
+}
+
+/// A text that is as long as any number of 64 bits.
+struct Short {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        let room = self.bytes.get_mut(self.len..self.len + piece.len()).ok_or(fmt::Error)?;
+        room.copy_from_slice(piece.as_bytes());
+        self.len += piece.len();
+        Ok(())
     }
 }
 

@@ -88,10 +88,14 @@ impl Version {
 
     /// The document that `path` leads to or into.
     pub(crate) fn document(&self, path: &Path) -> Result<Option<Arc<Document>>> {
-        match path.key() {
-            Some(key) => self.slot(&key::document(path.collection(), key)),
-            None => Ok(None),
-        }
+        key_of(path).map_or(Ok(None), |key| self.slot(&key))
+    }
+
+    /// The same, to be changed.
+    fn place_of(&self, path: &Path) -> Result<Place> {
+        let key = key_of(path);
+        let document = key.as_ref().map_or(Ok(None), |key| self.slot(key))?;
+        Ok(Place { key, document })
     }
 
     /// The value at `path`; a path of one segment gives the collection as one object.
@@ -291,13 +295,13 @@ impl Version {
 
     fn set(&mut self, path: &Path, new: &Value, stamp: &Stamp) -> Result<Option<Effect>> {
         check_depth(path, 0, new)?;
-        let document = self.document(path)?;
-        let old = document.as_ref().and_then(|document| document.value.at(path.inner()));
+        let place = self.place_of(path)?;
+        let old = place.value(path);
         if old == Some(new) {
             return Ok(None);
         }
         let old = old.cloned();
-        self.edit(path, document.as_deref(), stamp, |value| value.set_at(path.inner(), new.clone()))?;
+        self.edit(path, place, stamp, |value| value.set_at(path.inner(), new.clone()))?;
         Ok(Some(Effect::inside(path.clone(), old, Some(new.clone()))))
     }
 
@@ -308,8 +312,8 @@ impl Version {
         keep_last: Option<u64>,
         stamp: &Stamp,
     ) -> Result<Option<Effect>> {
-        let document = self.document(path)?;
-        let old = document.as_ref().and_then(|document| document.value.at(path.inner())).cloned();
+        let place = self.place_of(path)?;
+        let old = place.value(path).cloned();
         check_depth(path, 1, element)?;
         let mut list = match &old {
             None => Array::new(),
@@ -321,23 +325,18 @@ impl Version {
             list.keep_last(usize::try_from(count).unwrap_or(usize::MAX));
         }
         let new = Value::Array(list);
-        self.edit(path, document.as_deref(), stamp, |value| value.set_at(path.inner(), new.clone()))?;
+        self.edit(path, place, stamp, |value| value.set_at(path.inner(), new.clone()))?;
         Ok(Some(Effect::inside(path.clone(), old, Some(new))))
     }
 
     fn remove(&mut self, path: &Path, stamp: &Stamp) -> Result<Option<Effect>> {
-        let Some(document) = self.document(path)? else { return Ok(None) };
-        if path.inner().is_empty() {
-            self.put(
-                key::document(path.collection(), path.key().unwrap_or_default()),
-                Some(&document),
-                None,
-                stamp,
-            )?;
-            return Ok(Some(Effect::inside(path.clone(), Some(document.value.clone()), None)));
+        let place = self.place_of(path)?;
+        let Some(old) = place.value(path).cloned() else { return Ok(None) };
+        if let (true, Place { key: Some(key), document }) = (path.inner().is_empty(), &place) {
+            self.put(Arc::clone(key), document.as_deref(), None, stamp)?;
+            return Ok(Some(Effect::inside(path.clone(), Some(old), None)));
         }
-        let Some(old) = document.value.at(path.inner()).cloned() else { return Ok(None) };
-        self.edit(path, Some(&document), stamp, |value| {
+        self.edit(path, place, stamp, |value| {
             value.remove_at(path.inner());
             Ok(())
         })?;
@@ -361,12 +360,12 @@ impl Version {
     fn edit(
         &mut self,
         path: &Path,
-        document: Option<&Document>,
+        place: Place,
         stamp: &Stamp,
         change: impl FnOnce(&mut Value) -> Result<(), Fault>,
     ) -> Result<()> {
         key::check_collection(path.collection())?;
-        let Some(key) = path.key() else {
+        let Place { key: Some(key), document } = place else {
             let what = format!("path {path} names a collection, not a document in it");
             return Err(
                 Error::new(ErrorKind::Input, what).advise("name a document, or replace the collection")
@@ -375,8 +374,9 @@ impl Version {
         if document.is_none() {
             self.check_no_series(path)?;
         }
-        let mut value =
-            document.map_or_else(|| Value::Object(Default::default()), |document| document.value.clone());
+        let known = document.as_ref().map(|document| document.value.clone());
+        let fresh = || if path.inner().is_empty() { Value::Null } else { Object::new().into() };
+        let mut value = known.unwrap_or_else(fresh);
         change(&mut value).map_err(|fault| explain(path, fault))?;
         let bytes = value.bytes();
         if bytes > DOCUMENT_BYTES_MAX {
@@ -384,7 +384,7 @@ impl Version {
             let what = format!("document of {path} would have {bytes} bytes, more than {DOCUMENT_BYTES_MAX}");
             return Err(Error::new(kind, what).advise("spread it over several documents, or use a series"));
         }
-        self.put(key::document(path.collection(), key), document, Some(Document::new(value, stamp)), stamp)
+        self.put(key, document.as_deref(), Some(Document::new(value, stamp)), stamp)
     }
 
     /// Puts what belongs to no count under `key`.
@@ -441,6 +441,24 @@ impl Version {
         let tallies = (Key::from(key::TALLIES), tally::write(&self.tallies));
         std::iter::once(tallies)
             .chain(self.overlay.iter().map(|(key, slot)| (Arc::clone(key), slot.encode())))
+    }
+}
+
+/// The key of the document that a path leads to or into.
+fn key_of(path: &Path) -> Option<Key> {
+    path.key().map(|key| key::document(path.collection(), key))
+}
+
+/// Where a path leads to or into, and what is there.
+struct Place {
+    key: Option<Key>,
+    document: Option<Arc<Document>>,
+}
+
+impl Place {
+    /// What stands at `path`.
+    fn value(&self, path: &Path) -> Option<&Value> {
+        self.document.as_ref().and_then(|document| document.value.at(path.inner()))
     }
 }
 

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rpds::{RedBlackTreeMapSync, VectorSync};
+use rpds::VectorSync;
 
+use crate::store::value::members::Members;
 use crate::store::value::{DEPTH_MAX, Value, deep, sum, text_bytes};
 
 /// The key of the member that says what bytes a value stands for.
@@ -45,7 +46,7 @@ pub struct Object(Arc<ObjectNode>);
 
 #[derive(Clone)]
 struct ObjectNode {
-    members: RedBlackTreeMapSync<Arc<str>, Value>,
+    members: Members,
     /// The bytes of all members as text, without commas.
     members_bytes: u64,
     total: u128,
@@ -54,8 +55,8 @@ struct ObjectNode {
 
 impl ObjectNode {
     fn empty_into(&mut self, due: &mut Vec<Value>) {
-        due.extend(deep_ones(self.members.values()));
-        self.members = RedBlackTreeMapSync::default();
+        due.extend(deep_ones(self.members.iter().map(|(_, value)| value)));
+        self.members = Members::default();
         self.reach = Reach::EMPTY;
     }
 }
@@ -71,23 +72,23 @@ impl Drop for ObjectNode {
 impl Object {
     /// An empty object.
     pub fn new() -> Object {
-        let (members, reach) = (RedBlackTreeMapSync::default(), Reach::EMPTY);
+        let (members, reach) = (Members::default(), Reach::EMPTY);
         Object(Arc::new(ObjectNode { members, members_bytes: 0, total: 0, reach }))
     }
 
     /// The number of members.
     pub fn len(&self) -> usize {
-        self.0.members.size()
+        self.0.members.len()
     }
 
     /// Whether it has no members.
     pub fn is_empty(&self) -> bool {
-        self.0.members.is_empty()
+        self.0.members.len() == 0
     }
 
     /// The value under `key`. O(log n).
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.members.get(key)
+        self.0.members.get(key).map(|(_, value)| value)
     }
 
     /// Puts `value` under `key`, in place of what was there. O(log n); clones of this object stay as they are.
@@ -95,7 +96,7 @@ impl Object {
         let node = Arc::make_mut(&mut self.0);
         let known = node
             .members
-            .get_key_value(key)
+            .get(key)
             .map(|(key, old)| (Arc::clone(key), member_bytes(key, old), sum::member(key, old)));
         let key = match known {
             Some((key, bytes, sum)) => {
@@ -108,16 +109,16 @@ impl Object {
         node.reach.include(Some(&key), &value);
         node.members_bytes += member_bytes(&key, &value);
         node.total = node.total.wrapping_add(sum::member(&key, &value));
-        node.members.insert_mut(key, value);
+        node.members.insert(key, value);
     }
 
     /// Takes out what is under `key`. O(log n).
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        let old = self.0.members.get(key)?.clone();
+        let old = self.get(key)?.clone();
         let node = Arc::make_mut(&mut self.0);
         node.members_bytes -= member_bytes(key, &old);
         node.total = node.total.wrapping_sub(sum::member(key, &old));
-        node.members.remove_mut(key);
+        node.members.remove(key);
         Some(old)
     }
 

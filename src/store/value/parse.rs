@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::value::text::{Entry, Fault, Notes};
 use crate::store::value::{Array, DEPTH_MAX, Object, Value, text};
 
 /// What serde_json calls the only key of a number when another crate has asked it for numbers of any precision.
@@ -31,18 +32,27 @@ impl Value {
     }
 
     fn parse_within(text: &[u8], depth_max: usize) -> Result<Value> {
-        let fault = |what: &str| Error::new(ErrorKind::Input, format!("text is not JSON: {what}"));
-        let (value, notes) = text::parse_value(text, depth_max).map_err(|error| {
-            fault(&format!("{} at line {} column {}", error.what, error.line, error.column))
-        })?;
-        if notes.surrogates + notes.bytes > 0 {
-            return Err(fault("a text in it has half of a surrogate pair, or is not UTF-8"));
-        }
-        if notes.overflows > 0 {
-            return Err(fault("a number in it is beyond all floats"));
-        }
-        Ok(value)
+        exactly(text::parse_value(text, depth_max))
     }
+}
+
+/// Reads an array that a store has written, which begins with two texts.
+pub(crate) fn parse_entry(text: &[u8]) -> Result<Entry<'_>> {
+    exactly(text::parse_entry(text, DEPTH_MAX + 1))
+}
+
+/// What was read, if nothing of it had to be replaced.
+fn exactly<T>(parsed: Result<(T, Notes), Fault>) -> Result<T> {
+    let fault = |what: &str| Error::new(ErrorKind::Input, format!("text is not JSON: {what}"));
+    let (found, notes) = parsed
+        .map_err(|error| fault(&format!("{} at line {} column {}", error.what, error.line, error.column)))?;
+    if notes.surrogates + notes.bytes > 0 {
+        return Err(fault("a text in it has half of a surrogate pair, or is not UTF-8"));
+    }
+    if notes.overflows > 0 {
+        return Err(fault("a number in it is beyond all floats"));
+    }
+    Ok(found)
 }
 
 impl FromStr for Value {

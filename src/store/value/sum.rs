@@ -4,7 +4,7 @@ use std::hash::Hasher as _;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::store::value::Value;
+use crate::store::value::{Value, with_text};
 
 /// A hash of bytes under a tag that keeps kinds apart.
 fn hash(tag: u8, parts: [&[u8]; 2]) -> u128 {
@@ -22,7 +22,7 @@ impl Value {
         match self {
             Value::Null => hash(0, [b"", b""]),
             Value::Bool(truth) => hash(1, [&[u8::from(*truth)], b""]),
-            Value::Number(number) => hash(2, [number.to_string().as_bytes(), b""]),
+            Value::Number(number) => with_text(number, |text| hash(2, [text.as_bytes(), b""])),
             Value::String(text) => hash(3, [text.as_bytes(), b""]),
             Value::Array(array) => hash(4, [&array.total().to_le_bytes(), b""]),
             Value::Object(object) => hash(5, [&object.total().to_le_bytes(), b""]),

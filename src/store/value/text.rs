@@ -87,12 +87,52 @@ pub(crate) struct Parsed {
 
 /// Reads a text that is one value, nested at most so deep.
 pub(crate) fn parse_value(bytes: &[u8], depth_max: usize) -> Result<(Value, Notes), Fault> {
+    parse_all(bytes, depth_max, |reader| reader.value(0))
+}
+
+/// An array that begins with two texts, and the values behind them.
+pub(crate) struct Entry<'a> {
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) path: Cow<'a, str>,
+    pub(crate) rest: Vec<Value>,
+}
+
+/// Reads a text that is such an array, nested at most so deep. Nothing is made of the array itself.
+pub(crate) fn parse_entry(bytes: &[u8], depth_max: usize) -> Result<(Entry<'_>, Notes), Fault> {
+    parse_all(bytes, depth_max, |reader| {
+        let (mut texts, mut rest) = ([Cow::Borrowed(""), Cow::Borrowed("")], Vec::new());
+        let mut count = 0;
+        if !reader.take(b'[') {
+            return Err(reader.fault("an array was expected"));
+        }
+        reader.elements(|reader| {
+            match texts.get_mut(count) {
+                Some(text) if reader.peek() == Some(b'"') => *text = reader.string()?,
+                Some(_) => return Err(reader.fault("a text was expected")),
+                None => rest.push(reader.value(1)?),
+            }
+            count += 1;
+            Ok(())
+        })?;
+        let [name, path] = texts;
+        match count {
+            0 | 1 => Err(reader.fault("two texts were expected")),
+            _ => Ok(Entry { name, path, rest }),
+        }
+    })
+}
+
+fn parse_all<'a, T>(
+    bytes: &'a [u8],
+    depth_max: usize,
+    read: impl FnOnce(&mut Reader<'a>) -> Read<T>,
+) -> Result<(T, Notes), Fault> {
     let mut reader = Reader::new(bytes, depth_max);
     reader.spaces();
-    let value = reader.value(0)?;
+    let found = read(&mut reader)?;
     reader.spaces();
     match reader.at == bytes.len() {
-        true => Ok((value, reader.notes)),
+        true => Ok((found, reader.notes)),
         false => Err(reader.fault("something follows the end of the value")),
     }
 }
