@@ -143,6 +143,32 @@ fn million(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Memory that the series of an application take, before and after a snapshot.
+fn channels(_: &mut Criterion) {
+    const CHANNELS: usize = 200;
+    const SAMPLES: u64 = 1000;
+    let directory = scratch();
+    let store = Store::open(directory.path().join("store")).expect("opens");
+    let buffered = store.with_durability(Durability::Buffered);
+    let series: Vec<_> = (0..CHANNELS)
+        .map(|channel| buffered.series::<serde_json::Value>(path!("channels", channel)))
+        .collect();
+    let before = resident_bytes();
+    for sample in 0..SAMPLES {
+        let taken = buffered.transaction(|tx| {
+            series
+                .iter()
+                .try_for_each(|series| tx.push(series, &serde_json::json!({ "latency": sample, "ok": true })))
+        });
+        taken.expect("pushes");
+    }
+    let megabytes = || resident_bytes().saturating_sub(before) as f64 / 1e6;
+    println!("{CHANNELS} channels of {SAMPLES} samples take {:.1} MB of memory", megabytes());
+    store.snapshot().expect("makes a snapshot");
+    println!("and behind a snapshot {:.1} MB", megabytes());
+    store.close().expect("closes");
+}
+
 /// What a kill leaves: 10 MB of log behind no snapshot at all, and 10,000 documents.
 fn killed(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("open a store after a kill");
@@ -174,5 +200,5 @@ fn killed(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, commits, killed, million);
+criterion_group!(benches, channels, commits, killed, million);
 criterion_main!(benches);

@@ -3,6 +3,7 @@
 #![cfg(feature = "sim")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use everlog::journal::{Background, Options, Retention};
 use everlog::medium::Sim;
@@ -62,6 +63,77 @@ fn compaction_keeps_what_it_was_told_and_names_the_earliest_position() {
         assert_eq!(lsns(&reopened), (compacted.horizon.lsn.get() + 1..=301).collect::<Vec<_>>());
     }
     journal.close().expect("closes");
+}
+
+#[test]
+fn what_is_written_to_goes_with_the_compaction_after_the_next_commit() {
+    let sim = Sim::new(12);
+    let options = || Options::new().background(Background::Inline).segment_bytes(64 * 1024, 1024 * 1024);
+    let journal = options().open_on(Arc::new(sim.clone())).expect("opens");
+    for index in 0..2000 {
+        journal.append([index as u8; 200]).expect("appends");
+    }
+    let nothing = Retention::forever().age(Duration::ZERO);
+    let compacted = journal.compact(&nothing).expect("compacts");
+    assert!(compacted.segments_removed > 0 && compacted.horizon.lsn < Lsn::new(2000), "{compacted:?}");
+    let before = journal.status().segment_bytes;
+    journal.append(b"begins another").expect("appends");
+    assert_eq!(journal.status().segment_bytes, before + 64 * 1024, "no larger than it has to be");
+    let compacted = journal.compact(&nothing).expect("compacts");
+    assert_eq!((compacted.horizon.lsn, compacted.segments_removed), (Lsn::new(2000), 1));
+    assert_eq!(lsns(&journal), [2001]);
+    journal.append(b"begins another again").expect("appends");
+    let before = journal.status().segments;
+    // Nothing more is asked for: neither age nor bytes are over.
+    for retention in [Retention::forever(), Retention::forever().age(Duration::MAX).bytes(1 << 20)] {
+        journal.compact(&retention).expect("compacts");
+        journal.append(b"stays").expect("appends");
+    }
+    assert_eq!(journal.status().segments, before);
+    let reopened = options().open_on(Arc::new(sim.crash(Crash::LoseAll))).expect("opens");
+    assert_eq!(lsns(&reopened), [2001, 2002, 2003, 2004]);
+}
+
+#[test]
+fn a_segment_that_holds_more_than_half_of_what_may_be_kept_ends_early() {
+    let sim = Sim::new(13);
+    let options = Options::new().background(Background::Inline).segment_bytes(1024 * 1024, 1024 * 1024);
+    let journal = options.open_on(Arc::new(sim.clone())).expect("opens");
+    for index in 0..200 {
+        journal.append([index as u8; 200]).expect("appends");
+    }
+    let segments_after = |bytes| {
+        journal.compact(&Retention::forever().bytes(bytes)).expect("compacts");
+        journal.append(b"and on").expect("appends");
+        journal.status().segments
+    };
+    assert_eq!(segments_after(512 * 1024), 1, "it is far from half of it");
+    assert_eq!(segments_after(64 * 1024), 2);
+}
+
+#[test]
+fn a_segment_does_not_end_early_where_there_is_no_space_or_quota_for_another_or_a_pin_holds_it() {
+    let nothing = Retention::forever().age(Duration::ZERO);
+    let options = || Options::new().background(Background::Inline).segment_bytes(64 * 1024, 64 * 1024);
+    let sim = Sim::new(14);
+    let journal = options().open_on(Arc::new(sim.clone())).expect("opens");
+    journal.append(b"one").expect("appends");
+    journal.compact(&nothing).expect("compacts");
+    sim.capacity(Some(0));
+    journal.append(b"two").expect("there is room where it is");
+    assert_eq!(journal.status().segments, 1);
+    sim.capacity(None);
+    journal.pin("here", journal.position(), "").expect("pins");
+    journal.compact(&nothing).expect("compacts");
+    journal.append(b"three").expect("appends");
+    assert_eq!(journal.status().segments, 1, "the pin holds it in any case");
+    journal.close().expect("closes");
+
+    let journal = options().journal_bytes_max(240 * 1024).open_on(Arc::new(Sim::new(15))).expect("opens");
+    journal.append(b"one").expect("appends");
+    journal.compact(&nothing).expect("compacts");
+    journal.append(b"two").expect("there is room where it is");
+    assert_eq!(journal.status().segments, 1);
 }
 
 #[test]

@@ -140,6 +140,9 @@ impl Journal {
     /// Moves the horizon as far as `retention` and pins allow, and removes what lies below it. Takes the snapshots
     /// that this needs; every block of them is read back first. What cannot be removed now goes the next time.
     ///
+    /// Segments go as a whole. If what may go is in the one that is written to, the next commit begins another, and the
+    /// compaction after that removes it.
+    ///
     /// # Errors
     ///
     /// As [`Journal::snapshot`].
@@ -165,7 +168,9 @@ impl Journal {
     /// Whether a compaction would free segments now. Reads no snapshot.
     #[cfg(feature = "store")]
     pub(crate) fn is_compaction_due(&self, retention: &Retention) -> Result<bool> {
-        Ok(self.wanted_horizon(retention, self.effective_now()?)?.is_some())
+        let now = self.effective_now()?;
+        self.end_early_if_due(retention, now)?;
+        Ok(self.wanted_horizon(retention, now)?.is_some())
     }
 
     fn only_raw(&self, verb: &str) -> Result<()> {
@@ -399,7 +404,29 @@ impl Journal {
             self.move_horizon(decision.horizon, &lists, &mut compacted)?;
         }
         self.drop_snapshots(&decision.drop, &mut compacted);
+        self.end_early_if_due(retention, now)?;
         Ok(compacted)
+    }
+
+    /// Has the active segment end with the next commit if only that it has room keeps it: what retention lets go would
+    /// stay for as long as little is written.
+    fn end_early_if_due(&self, retention: &Retention, now: Timestamp) -> Result<()> {
+        let legs = self.history().legs();
+        let (Some(active), end) = (legs.last(), self.durable_lsn()) else { return Ok(()) };
+        if active.first_lsn > end || self.pins().iter().any(|pin| pin.position.lsn < end) {
+            return Ok(());
+        }
+        let sink = self.writer_core()?.sink();
+        let total: u64 = legs.iter().map(|leg| leg.segment.birth.capacity).sum();
+        let too_big = retention.bytes.is_some_and(|max| total > max && sink.active_bytes() > max / 2);
+        let too_old = match retention.age {
+            Some(age) => self.age_at(active.first_lsn, now)? >= age,
+            None => false,
+        };
+        if too_old || too_big {
+            sink.end_early();
+        }
+        Ok(())
     }
 
     /// The journal's own time: what its clock shows, but no more after the last record than has passed since the
@@ -520,15 +547,16 @@ impl Journal {
             }
         }
         compacted.horizon = horizon;
-        let medium = self.medium();
+        let (medium, mut used_bytes) = (self.medium(), 0);
         for leg in self.history().drop_before(birth.number) {
+            used_bytes += leg.end.unwrap_or_default();
             // What cannot be removed now is unused from here on and goes at the next opening.
             if medium.remove(&leg.segment.name).is_ok() {
                 compacted.segments_removed += 1;
                 compacted.bytes_freed += leg.segment.birth.capacity;
             }
         }
-        core.sink().released(compacted.bytes_freed);
+        core.sink().released(compacted.bytes_freed, used_bytes);
         core.sink().prune_summary(horizon.lsn);
         let _later = medium.sync_names();
         Ok(())

@@ -1,7 +1,7 @@
 //! The writing end: puts groups into the active segment, rolls to the next, and keeps marks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -18,6 +18,7 @@ use crate::journal::spare::{self, Spares};
 use crate::journal::summary::{Pins, Summary};
 use crate::medium::{MediumFile, read_range, write_all};
 use crate::position::{Epoch, Lsn, Position};
+use crate::segment::FRAMES_OFFSET;
 use crate::segment::frame::{self, FrameHeader, FrameKind};
 use crate::segment::reader::{Place, SegmentFile};
 use crate::segment::slot::{self, Extent, RollSeal, SlotPlace};
@@ -58,6 +59,8 @@ pub(crate) struct Tail {
     snapshot_bytes: AtomicU64,
     /// Bytes appended since the newest snapshot was begun, about.
     bytes_since_snapshot: AtomicU64,
+    /// The active segment is to end before the next group, whatever room it has: a compaction wants to let it go.
+    ends_early: AtomicBool,
     /// Wakes the keeper when there is something to prepare or to mark.
     bell: Arc<Bell>,
     /// The right to write here.
@@ -164,6 +167,7 @@ impl Tail {
             epoch: end.epoch,
             snapshot_bytes: AtomicU64::new(0),
             bytes_since_snapshot: AtomicU64::new(start.bytes_since_snapshot),
+            ends_early: AtomicBool::new(false),
             bell,
             lease,
             end: Mutex::new(end),
@@ -218,10 +222,21 @@ impl Tail {
         self.snapshot_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Notes that `bytes` of segments were removed.
-    pub(crate) fn released(&self, bytes: u64) {
+    /// Notes that segments of so many bytes were removed, and that so many of these were frames.
+    pub(crate) fn released(&self, bytes: u64, used_bytes: u64) {
         let mut end = self.end.lock();
         end.live_bytes = end.live_bytes.saturating_sub(bytes);
+        end.used_bytes = end.used_bytes.saturating_sub(used_bytes);
+    }
+
+    /// Has the active segment end before the next group, so that a later compaction can let it go.
+    pub(crate) fn end_early(&self) {
+        self.ends_early.store(true, Ordering::Relaxed);
+    }
+
+    /// The bytes of frames in the active segment.
+    pub(crate) fn active_bytes(&self) -> u64 {
+        self.end.lock().offset - FRAMES_OFFSET
     }
 
     /// The epoch that this session writes.
@@ -292,6 +307,8 @@ impl Tail {
                     true => WriteError::Failed(error),
                 })?;
                 self.roll(end, next).map_err(WriteError::Failed)?;
+            } else if !written && self.ends_early.swap(false, Ordering::Relaxed) {
+                self.roll_early(end, total.max(largest + reserve)).map_err(WriteError::Failed)?;
             }
             end.write_draft(draft, &self.limits).map_err(WriteError::Failed)?;
             self.history.pass(end.segment.birth.number, end.reading_place(), || draft.last_time);
@@ -299,6 +316,21 @@ impl Tail {
             written = true;
         }
         Ok(())
+    }
+
+    /// Ends the active segment though it has room. If there is no space for another one it goes on.
+    fn roll_early(&self, end: &mut End, room: u64) -> Result<()> {
+        self.check_lease()?;
+        let capacity = self.limits.segment_capacity(end.used_bytes);
+        if self.check_quota_of(end, spare::capacity_for(room).max(capacity), true).is_err() {
+            return Ok(());
+        }
+        // What was made ready is as large as the one that ends, which is to go.
+        self.spares.give_up();
+        match self.spares.take(capacity, room) {
+            Ok(next) => self.roll(end, next),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Refuses ordinary records of so many bytes if the quota would. What is under way is not counted yet.
@@ -311,14 +343,18 @@ impl Tail {
     /// The quota counts whole segments and the newest snapshot. Ordinary records leave a reserve of that snapshot and
     /// two segments, so that a full journal can still be compacted, unpinned and rolled back.
     fn check_quota(&self, end: &End, total: u64, ordinary: bool) -> Result<()> {
-        let Some(max) = self.limits.journal_bytes_max else { return Ok(()) };
-        if end.room(&self.limits) >= total {
+        if self.limits.journal_bytes_max.is_none() || end.room(&self.limits) >= total {
             return Ok(());
         }
-        let next = self.next_capacity(end);
+        let room = spare::capacity_for(total + reserve_bytes(self.limits.aligned));
+        self.check_quota_of(end, self.next_capacity(end).max(room), ordinary)
+    }
+
+    /// The same for a segment more of `proposed` bytes.
+    fn check_quota_of(&self, end: &End, proposed: u64, ordinary: bool) -> Result<()> {
+        let Some(max) = self.limits.journal_bytes_max else { return Ok(()) };
         let snapshot = self.snapshot_bytes.load(Ordering::Relaxed);
-        let proposed = next.max(spare::capacity_for(total + reserve_bytes(self.limits.aligned)));
-        let reserve = if ordinary { snapshot + 2 * next } else { 0 };
+        let reserve = if ordinary { snapshot + 2 * self.next_capacity(end) } else { 0 };
         let current = end.live_bytes + snapshot;
         if current + proposed + reserve <= max {
             return Ok(());

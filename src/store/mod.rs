@@ -364,7 +364,10 @@ impl Store {
         self.order.mend()
     }
 
-    /// Lets history go that `retention` does not keep; what it keeps stays readable at every instant.
+    /// Lets history go that `retention` does not keep; what it keeps stays readable at every instant. What lies in the
+    /// file that is written to goes with the compaction after the next commit, as [`Journal::compact`] says.
+    ///
+    /// [`Journal::compact`]: crate::Journal::compact
     ///
     /// # Errors
     ///

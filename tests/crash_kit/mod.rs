@@ -4,6 +4,7 @@
 mod shim;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use everlog::journal::{Background, Options, Retention};
 use everlog::medium::sim::Crash;
@@ -123,6 +124,14 @@ pub(crate) const COMPACTING: &[Act] = &[
     Act::Die,
     Act::Do(rolls),
     Act::Do(compacts),
+    Act::Do(appends),
+    Act::Do(compacts_all),
+    Act::Do(appends),
+    Act::Do(compacts_all),
+    Act::Die,
+    Act::Do(compacts_all),
+    Act::Do(spanning),
+    Act::Do(compacts_all),
 ];
 
 pub(crate) fn appends(journal: &Journal, notes: &mut Notes) -> Outcome {
@@ -208,6 +217,13 @@ pub(crate) fn snapshots(journal: &Journal, notes: &mut Notes) -> Outcome {
 pub(crate) fn compacts(journal: &Journal, notes: &mut Notes) -> Outcome {
     notes.compacting = notes.acked.synced();
     journal.compact(&Retention::forever().bytes(32 * KIB))?;
+    Ok(())
+}
+
+/// The segment that is written to ends early, and with the next commit it can go.
+pub(crate) fn compacts_all(journal: &Journal, notes: &mut Notes) -> Outcome {
+    notes.compacting = notes.acked.synced();
+    journal.compact(&Retention::forever().age(Duration::ZERO))?;
     Ok(())
 }
 
