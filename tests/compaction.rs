@@ -197,6 +197,26 @@ fn a_journal_snapshots_by_itself_and_close_waits_for_it() {
 }
 
 #[test]
+fn so_many_records_are_enough_for_a_snapshot_also_of_an_earlier_session() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = || Options::new().snapshot_every_records(100);
+    let session = |records: usize| {
+        let journal = options().open(directory.path()).expect("opens");
+        let found = journal.report().snapshot;
+        for _ in 0..records {
+            journal.append(b"small").expect("appends");
+        }
+        journal.close().expect("closes and waits for it");
+        found
+    };
+    assert_eq!((session(60), session(60)), (None, None));
+    let snapshot = session(0).expect("both sessions were enough together");
+    assert!((100..=120).contains(&snapshot.lsn.get()), "{snapshot}");
+    assert_eq!(session(60), Some(snapshot));
+    assert_eq!(session(0), Some(snapshot), "the last ones do not count again");
+}
+
+#[test]
 fn snapshots_are_thinned_out_and_the_newest_two_stay() {
     let sim = Sim::new(8);
     let journal = filled(&sim, 1);

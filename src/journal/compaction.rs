@@ -257,7 +257,9 @@ impl Journal {
             return;
         };
         let Ok(core) = self.writer_core() else { return };
-        if core.sink().bytes_since_snapshot() < every || self.inner.upkeep.is_locked() {
+        let (bytes, records) = (core.sink().bytes_since_snapshot(), core.sink().records_since_snapshot());
+        let is_due = bytes >= every || records >= options.snapshot_every_records;
+        if !is_due || self.inner.upkeep.is_locked() {
             return;
         }
         core.sink().begin_snapshot();

@@ -94,6 +94,7 @@ fn fresh_start(chain: &Chain, replayed: Replayed) -> Result<TailStart> {
         used_bytes: 0,
         sealed: false,
         bytes_since_snapshot: replayed.bytes,
+        records_since_snapshot: replayed.records,
     })
 }
 

@@ -41,6 +41,7 @@ pub struct Options {
     pub(crate) damaged: Damaged,
     pub(crate) background: Background,
     pub(crate) snapshot_every_bytes: Option<u64>,
+    pub(crate) snapshot_every_records: u64,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) face: Face,
 }
@@ -112,6 +113,7 @@ impl Default for Options {
             damaged: Damaged::Refuse,
             background: Background::Threads,
             snapshot_every_bytes: Some(64 * MIB),
+            snapshot_every_records: u64::MAX,
             clock: Arc::new(SystemClock::new()),
             face: Face::raw(),
         }
@@ -210,6 +212,15 @@ impl Options {
     #[must_use]
     pub fn snapshot_every_bytes(mut self, bytes: Option<u64>) -> Options {
         self.snapshot_every_bytes = bytes;
+        self
+    }
+
+    /// Makes one also when about this many records were appended since the last, unless
+    /// [`Options::snapshot_every_bytes`] is `None`. Without a limit by default; 30,000 in a [`Store`](crate::Store), which
+    /// keeps what they changed in memory until then.
+    #[must_use]
+    pub fn snapshot_every_records(mut self, records: u64) -> Options {
+        self.snapshot_every_records = records;
         self
     }
 

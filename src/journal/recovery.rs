@@ -40,6 +40,7 @@ pub(crate) fn resume(chain: &Chain, root: &RootFile, replayed: Replayed) -> Resu
         used_bytes: used_bytes(&chain.stretches, 0),
         sealed: true,
         bytes_since_snapshot: replayed.bytes,
+        records_since_snapshot: replayed.records,
     })
 }
 
@@ -93,6 +94,7 @@ pub(crate) fn mend(
         used_bytes: used_bytes(&chain.stretches, 0),
         sealed: false,
         bytes_since_snapshot: replayed.bytes,
+        records_since_snapshot: replayed.records,
     };
     Ok((start, cut))
 }

@@ -41,8 +41,9 @@ pub(crate) struct TailStart {
     pub(crate) used_bytes: u64,
     /// Whether the last frame is the seal of a clean close.
     pub(crate) sealed: bool,
-    /// Bytes of the frames that opening replayed.
+    /// Bytes of the frames that opening replayed, and how many records they had.
     pub(crate) bytes_since_snapshot: u64,
+    pub(crate) records_since_snapshot: u64,
 }
 
 /// The sink of the commit core.
@@ -57,8 +58,9 @@ pub(crate) struct Tail {
     epoch: Epoch,
     /// The bytes of the newest snapshot, for the quota.
     snapshot_bytes: AtomicU64,
-    /// Bytes appended since the newest snapshot was begun, about.
+    /// Bytes and records appended since the newest snapshot was begun, about.
     bytes_since_snapshot: AtomicU64,
+    records_since_snapshot: AtomicU64,
     /// The active segment is to end before the next group, whatever room it has: a compaction wants to let it go.
     ends_early: AtomicBool,
     /// Wakes the keeper when there is something to prepare or to mark.
@@ -167,6 +169,7 @@ impl Tail {
             epoch: end.epoch,
             snapshot_bytes: AtomicU64::new(0),
             bytes_since_snapshot: AtomicU64::new(start.bytes_since_snapshot),
+            records_since_snapshot: AtomicU64::new(start.records_since_snapshot),
             ends_early: AtomicBool::new(false),
             bell,
             lease,
@@ -212,9 +215,15 @@ impl Tail {
         self.bytes_since_snapshot.load(Ordering::Relaxed)
     }
 
+    /// Records appended since then, about.
+    pub(crate) fn records_since_snapshot(&self) -> u64 {
+        self.records_since_snapshot.load(Ordering::Relaxed)
+    }
+
     /// Notes that a snapshot was begun at the durable end.
     pub(crate) fn begin_snapshot(&self) {
         self.bytes_since_snapshot.store(0, Ordering::Relaxed);
+        self.records_since_snapshot.store(0, Ordering::Relaxed);
     }
 
     /// Notes how large the newest snapshot is.
@@ -296,7 +305,7 @@ impl Tail {
         let largest = rooms.max().unwrap_or(0);
         self.check_quota(end, total, group.ordinary).map_err(WriteError::Refused)?;
         let reserve = reserve_bytes(self.limits.aligned);
-        let mut written = false;
+        let (mut written, first) = (false, end.summary.position().lsn.get());
         for draft in &mut group.drafts {
             let needed = frame::room(draft.body().len(), self.limits.aligned);
             if end.room(&self.limits) < needed {
@@ -315,6 +324,8 @@ impl Tail {
             self.bytes_since_snapshot.fetch_add(draft.bytes.len() as u64, Ordering::Relaxed);
             written = true;
         }
+        let records = end.summary.position().lsn.get() - first;
+        self.records_since_snapshot.fetch_add(records, Ordering::Relaxed);
         Ok(())
     }
 

@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::journal::Journal;
+#[cfg(feature = "cli")]
+use crate::medium::Medium;
+#[cfg(feature = "cli")]
+use crate::snapshot::{Reading, SnapshotList};
 use crate::snapshot::{Run, RunInfo, RunIter, RunRev};
 use crate::store::cache::Cache;
 use crate::store::document::{Document, Slot};
@@ -24,6 +28,13 @@ impl Base {
     pub(crate) fn open(journal: &Journal, infos: &[RunInfo]) -> Result<Base> {
         let runs = infos.iter().rev().map(|info| journal.open_run(info)).collect::<Result<_>>()?;
         Ok(Base { runs, cache: Cache::default() })
+    }
+
+    /// Opens the runs that a snapshot lists, not mapped.
+    #[cfg(feature = "cli")]
+    pub(crate) fn read(medium: &dyn Medium, list: &SnapshotList) -> Result<Base> {
+        let open = |info| Run::open(medium, info, list.journal_id, Reading::Read);
+        Ok(Base { runs: list.runs.iter().rev().map(open).collect::<Result<_>>()?, cache: Cache::default() })
     }
 
     /// The document under `key`, if there is one.

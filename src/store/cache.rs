@@ -9,8 +9,14 @@ use parking_lot::Mutex;
 use crate::store::document::Document;
 use crate::store::key::Key;
 
-/// About how many bytes of text a cache holds.
+/// About how many bytes of memory a cache takes.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// What a document takes beyond the trees of its value.
+const DOCUMENT_BYTES: u64 = 400;
+/// How much larger these trees are than the text.
+const TREE_RATIO: u64 = 3;
+/// Reading smaller ones anew costs little more than to find them.
+const WORTH_BYTES: u64 = 1024;
 
 /// A bounded memory. It never makes anybody wait: where somebody else is at it, it knows nothing and forgets.
 #[derive(Default)]
@@ -26,7 +32,7 @@ struct Generations {
 
 impl Generations {
     fn put(&mut self, key: Key, document: Arc<Document>) {
-        let bytes = key.len() as u64 + document.value.bytes();
+        let bytes = DOCUMENT_BYTES + key.len() as u64 + TREE_RATIO * document.value.bytes();
         if bytes > BYTES_MAX / 2 {
             return;
         }
@@ -58,7 +64,8 @@ impl Cache {
         }
     }
 
-    /// Takes over what another cache knows, but for what is newer than that; `newer` has the newest first.
+    /// Takes over what another cache knows, but for what is newer than that; of that the large ones. `newer` has the newest
+    /// first.
     pub(crate) fn take_from(&self, below: &Cache, newer: impl Iterator<Item = (Key, Option<Arc<Document>>)>) {
         let mut generations = self.0.lock();
         let known = below.0.lock();
@@ -73,7 +80,7 @@ impl Cache {
             }
             generations.young.remove(&key);
             generations.old.remove(&key);
-            if let Some(document) = document {
+            if let Some(document) = document.filter(|document| document.value.bytes() >= WORTH_BYTES) {
                 generations.put(key, document);
             }
         }

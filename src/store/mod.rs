@@ -58,6 +58,7 @@ mod order;
 mod page;
 mod path;
 mod preflight;
+mod publish;
 mod replay;
 mod rollback;
 mod rules;
@@ -115,6 +116,8 @@ pub use series::{Series, SeriesEntry, SeriesView};
 pub use status::{Saving, StatusChanges};
 pub use submit::StoreTicket;
 pub use subscription::{Delivered, StoreSubscription, Touched};
+#[cfg(feature = "cli")]
+pub(crate) use tally::recount;
 pub use timeline::{RestorePoint, Timeline, TimelinePage};
 pub use transaction::Tx;
 pub use undo::UndoScope;

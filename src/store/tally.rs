@@ -11,9 +11,17 @@ use std::sync::Arc;
 use rpds::RedBlackTreeMapSync;
 
 use crate::error::{Error, ErrorKind, Result};
+#[cfg(feature = "cli")]
+use crate::medium::{Medium, name};
 use crate::position::Lsn;
+#[cfg(feature = "cli")]
+use crate::snapshot::SnapshotList;
+#[cfg(feature = "cli")]
+use crate::store::base::Base;
 use crate::store::document::Slot;
 use crate::store::key;
+#[cfg(feature = "cli")]
+use crate::store::replay::accepts;
 use crate::store::value::{Value, keyed_sum};
 
 /// What a collection has.
@@ -159,6 +167,20 @@ impl Recount {
     }
 }
 
+/// Counts what a snapshot of a store has, and refuses if it is not what the snapshot says. O(state).
+#[cfg(feature = "cli")]
+pub(crate) fn recount(medium: &dyn Medium, list: &SnapshotList) -> Result<()> {
+    if !accepts(list) {
+        return Ok(());
+    }
+    let mut recount = Recount::default();
+    for pair in Base::read(medium, list)?.walk(b"") {
+        let (key, bytes) = pair?;
+        recount.take(&key, &bytes)?;
+    }
+    recount.check().map_err(|error| error.in_file(name::snapshot(list.position)))
+}
+
 fn differs(name: &str, said: &Tally, found: &Tally) -> Error {
     let what = format!(
         "collection {name:?} should have {} documents, {} of them in series, of {} bytes and with the sum {:032x} in a \
@@ -213,6 +235,33 @@ mod tests {
         assert_eq!(Tally::default().without(&document, &value), None);
         assert_eq!(Tally { bytes: 3, ..both }.without(&document, &value), None);
         assert_eq!(Tally { documents: u64::MAX, ..both }.with(&document, &value), None);
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn a_snapshot_whose_counts_are_false_is_found_by_counting() {
+        use crate::medium::Sim;
+        use crate::store::Store;
+
+        let sim = Sim::new(1);
+        let store = Store::options().open_on(Arc::new(sim.clone())).expect("opens");
+        store.set("a.k", &1).expect("sets");
+        let position = store.snapshot().expect("makes one");
+        store.set("a.l", &2).expect("sets");
+        store.remove("a.k").expect("removes");
+        let later = store.snapshot().expect("makes one");
+        for position in [position, later] {
+            let list = crate::snapshot::list::read(&sim, position).expect("reads");
+            recount(&sim, &list).expect("says what it has");
+        }
+        let mut list = crate::snapshot::list::read(&sim, later).expect("reads");
+        let mut writer = store.order.journal.run_writer().expect("a run");
+        let said = Tally { documents: 7, bytes: 1000, ..Tally::default() };
+        writer.push(key::TALLIES, &write(&Tallies::from_iter([("a".into(), said)]))).expect("counts");
+        list.runs.push(writer.finish().expect("a run"));
+        let error = recount(&sim, &list).expect_err("false counts");
+        assert_eq!(error.kind(), &ErrorKind::Damaged);
+        assert_eq!(error.file(), Some(name::snapshot(later).as_str()));
     }
 
     #[cfg(feature = "sim")]

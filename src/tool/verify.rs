@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::medium::name::{self, FileName};
 use crate::position::Lsn;
 use crate::snapshot::{Reading, Run, RunInfo, list};
+use crate::store::recount;
 use crate::tool::outcome::{Outcome, Trouble, Verdict, command, place, quoted};
 use crate::tool::render::{Colour, Form, Output, bytes, clean, count, paint, plural, progress};
 use crate::tool::site::Site;
@@ -148,7 +149,7 @@ fn check_snapshots(site: &Site, findings: &mut Findings) -> Result<()> {
     for found in &site.snapshots {
         findings.snapshots += 1;
         bar.inc(1);
-        match list::verify(&*site.medium, found) {
+        match list::verify(&*site.medium, found).and_then(|()| recount(&*site.medium, found)) {
             Ok(()) => good_at_horizon |= found.position.lsn == horizon,
             Err(error) => bad.push((found.position.lsn, error)),
         }

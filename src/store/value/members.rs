@@ -1,10 +1,40 @@
 //! The members of an object in the order of their keys: a sorted list while they are few, a persistent tree from then on.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync;
 
 use crate::store::value::Value;
+
+/// Keys up to this length are looked up among those met lately.
+const SHARED_BYTES_MAX: usize = 32;
+const SHARED_COUNT: usize = 256;
+
+thread_local! {
+    static LATELY: RefCell<Vec<Option<Arc<str>>>> = RefCell::new(vec![None; SHARED_COUNT]);
+}
+
+/// A key as it is kept. Values of one shape have the same keys: one that was met lately is not made again.
+pub(super) fn shared(key: &str) -> Arc<str> {
+    if key.len() > SHARED_BYTES_MAX {
+        return key.into();
+    }
+    // FNV-1a.
+    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let place = (hash >> 32) as usize % SHARED_COUNT;
+    // There are none left while a thread ends.
+    let known = LATELY.try_with(|lately| {
+        let slot = &mut lately.borrow_mut()[place];
+        match slot {
+            Some(known) if **known == *key => Arc::clone(known),
+            _ => Arc::clone(slot.insert(key.into())),
+        }
+    });
+    known.unwrap_or_else(|_| key.into())
+}
 
 /// So many are copied with a changed object, as fast as the way to one of them in a tree would be.
 const FEW_MAX: usize = 16;
@@ -51,7 +81,11 @@ impl Members {
             Members::Many(tree) => tree.insert_mut(key, value),
             Members::Few(few) => match place(few, &key) {
                 Ok(place) => few[place].1 = value,
-                Err(place) if few.len() < FEW_MAX => few.insert(place, (key, value)),
+                Err(place) if few.len() < FEW_MAX => {
+                    // There are many small objects, and few of them grow.
+                    few.reserve_exact(1);
+                    few.insert(place, (key, value));
+                }
                 Err(_) => {
                     let mut tree: Tree = few.drain(..).collect();
                     tree.insert_mut(key, value);
@@ -87,6 +121,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_key_met_lately_is_not_made_again_and_no_other_takes_its_place() {
+        assert!(Arc::ptr_eq(&shared("name"), &shared("name")));
+        let long = "x".repeat(SHARED_BYTES_MAX + 1);
+        assert!(!Arc::ptr_eq(&shared(&long), &shared(&long)));
+        for number in 0..10_000 {
+            let key = number.to_string();
+            assert_eq!(*shared(&key), *key);
+        }
+    }
 
     proptest! {
         #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rpds::VectorSync;
 
-use crate::store::value::members::Members;
+use crate::store::value::members::{self, Members};
 use crate::store::value::{DEPTH_MAX, Value, deep, sum, text_bytes};
 
 /// The key of the member that says what bytes a value stands for.
@@ -104,7 +104,7 @@ impl Object {
                 node.total = node.total.wrapping_sub(sum);
                 key
             }
-            None => key.into(),
+            None => members::shared(key),
         };
         node.reach.include(Some(&key), &value);
         node.members_bytes += member_bytes(&key, &value);
