@@ -74,15 +74,19 @@ fn what_is_written_to_goes_with_the_compaction_after_the_next_commit() {
         journal.append([index as u8; 200]).expect("appends");
     }
     let nothing = Retention::forever().age(Duration::ZERO);
+    let before = journal.status().segment_bytes;
     let compacted = journal.compact(&nothing).expect("compacts");
     assert!(compacted.segments_removed > 0 && compacted.horizon.lsn < Lsn::new(2000), "{compacted:?}");
-    let before = journal.status().segment_bytes;
-    journal.append(b"begins another").expect("appends");
-    assert_eq!(journal.status().segment_bytes, before + 64 * 1024, "no larger than it has to be");
+    let after = journal.status().segment_bytes;
+    assert_eq!(after, before - compacted.bytes_freed + 64 * 1024, "another one, no larger than it has to be");
+    let again = journal.compact(&nothing).expect("compacts");
+    assert_eq!(again.segments_removed, 0, "two snapshots stay, and the older one is in that segment");
+    assert_eq!(journal.status().segment_bytes, after, "there is nothing in the new one yet");
+    journal.append(b"in another one").expect("appends");
     let compacted = journal.compact(&nothing).expect("compacts");
     assert_eq!((compacted.horizon.lsn, compacted.segments_removed), (Lsn::new(2000), 1));
     assert_eq!(lsns(&journal), [2001]);
-    journal.append(b"begins another again").expect("appends");
+    journal.append(b"in a third one").expect("appends");
     let before = journal.status().segments;
     // Nothing more is asked for: neither age nor bytes are over.
     for retention in [Retention::forever(), Retention::forever().age(Duration::MAX).bytes(1 << 20)] {
@@ -92,6 +96,28 @@ fn what_is_written_to_goes_with_the_compaction_after_the_next_commit() {
     assert_eq!(journal.status().segments, before);
     let reopened = options().open_on(Arc::new(sim.crash(Crash::LoseAll))).expect("opens");
     assert_eq!(lsns(&reopened), [2001, 2002, 2003, 2004]);
+}
+
+#[test]
+fn a_session_that_only_compacts_ends_the_segment_and_closes_cleanly_and_the_next_one_frees_it() {
+    let sim = Sim::new(16);
+    let nothing = Retention::forever().age(Duration::ZERO);
+    let session = |work: &dyn Fn(&Journal)| {
+        let journal = options().open_on(Arc::new(sim.clone())).expect("opens");
+        work(&journal);
+        journal.close().expect("closes");
+        drop(journal);
+        let opened = options().open_on(Arc::new(sim.clone())).expect("opens");
+        assert!(opened.report().cut.is_none() && opened.report().clean, "{:?}", opened.report());
+        opened.close().expect("closes");
+    };
+    session(&|journal| drop((0..10).map(|_| journal.append(b"over").expect("appends")).collect::<Vec<_>>()));
+    session(&|journal| assert_eq!(journal.compact(&nothing).expect("compacts").segments_removed, 0));
+    session(&|journal| {
+        journal.append(b"new").expect("appends");
+        assert_eq!(journal.compact(&nothing).expect("compacts").segments_removed, 1);
+        assert_eq!(lsns(journal), [11]);
+    });
 }
 
 #[test]
@@ -118,8 +144,10 @@ fn a_segment_does_not_end_early_where_there_is_no_space_or_quota_for_another_or_
     let sim = Sim::new(14);
     let journal = options().open_on(Arc::new(sim.clone())).expect("opens");
     journal.append(b"one").expect("appends");
-    journal.compact(&nothing).expect("compacts");
+    let snapshot = journal.snapshot().expect("a snapshot while there is space");
+    assert_eq!(snapshot.lsn, Lsn::new(1));
     sim.capacity(Some(0));
+    journal.compact(&nothing).expect("nothing is due but to end the segment, and that is not a must");
     journal.append(b"two").expect("there is room where it is");
     assert_eq!(journal.status().segments, 1);
     sim.capacity(None);

@@ -1,14 +1,13 @@
 //! Snapshots made from the log as read back, and moving the horizon to one of them (J9, J10).
 
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::cursor::FrameCursor;
 use crate::journal::history::Leg;
-#[cfg(feature = "cli")]
-use crate::journal::options::FACE_STORE;
 use crate::journal::options::{Background, FACE_RAW};
+use crate::journal::retention::Retention;
 use crate::journal::spare::random_u64;
 use crate::journal::summary::Summary;
 use crate::journal::{Journal, spawn};
@@ -23,42 +22,6 @@ use crate::snapshot::{Reading, Run, RunInfo, StateWriter};
 
 /// The system forgets whole pages, none larger than this.
 const CACHE_BYTES: u64 = 64 * 1024;
-
-/// How much history to keep when compacting. Pins are kept in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Retention {
-    age: Option<Duration>,
-    bytes: Option<u64>,
-}
-
-impl Retention {
-    /// Everything.
-    pub fn forever() -> Retention {
-        Retention::default()
-    }
-
-    /// Every instant as far back as `age` stays restorable. Counts elapsed time: a step of the clock expires nothing,
-    /// and a pause between two sessions counts as a day at most.
-    #[must_use]
-    pub fn age(mut self, age: Duration) -> Retention {
-        self.age = Some(age);
-        self
-    }
-
-    /// Segments of at most this many bytes, even if the age would keep more.
-    #[must_use]
-    pub fn bytes(mut self, bytes: u64) -> Retention {
-        self.bytes = Some(bytes);
-        self
-    }
-
-    fn history(self) -> policy::History {
-        match (self.age, self.bytes) {
-            (None, None) => policy::History::Forever,
-            (age, bytes) => policy::History::Within { age, bytes },
-        }
-    }
-}
 
 /// What a compaction did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +60,15 @@ pub(crate) trait SnapshotMaker {
 
     /// State version and fold revision.
     fn versions(&self) -> (u16, u32);
+}
+
+/// A snapshot that is being made; the next may begin when this goes, however that comes about.
+struct Underway(Journal);
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.0.inner.snapshotting.store(false, Ordering::Release);
+    }
 }
 
 /// A raw journal has no state beyond what it knows of itself.
@@ -140,8 +112,8 @@ impl Journal {
     /// Moves the horizon as far as `retention` and pins allow, and removes what lies below it. Takes the snapshots
     /// that this needs; every block of them is read back first. What cannot be removed now goes the next time.
     ///
-    /// Segments go as a whole. If what may go is in the one that is written to, the next commit begins another, and the
-    /// compaction after that removes it.
+    /// Segments go as a whole. If what may go is in the one that is written to, that one ends with this call, and a
+    /// compaction after the next commit removes it as soon as all of it may go.
     ///
     /// # Errors
     ///
@@ -151,29 +123,7 @@ impl Journal {
         self.compact_with(retention, &mut Nothing)
     }
 
-    /// Up to which record [`Journal::compact`] would free segments now, if any. Changes nothing, and can be asked of a
-    /// journal that is open for reading only.
-    #[cfg(feature = "cli")]
-    pub(crate) fn compaction_target(&self, retention: &Retention) -> Result<Option<Lsn>> {
-        if self.identity().creation.face != FACE_STORE {
-            self.only_raw("compact")?;
-        }
-        let now = match self.writer_core() {
-            Ok(_) => self.effective_now()?,
-            Err(_) => self.with_summary(Summary::time),
-        };
-        self.wanted_horizon(retention, now)
-    }
-
-    /// Whether a compaction would free segments now. Reads no snapshot.
-    #[cfg(feature = "store")]
-    pub(crate) fn is_compaction_due(&self, retention: &Retention) -> Result<bool> {
-        let now = self.effective_now()?;
-        self.end_early_if_due(retention, now)?;
-        Ok(self.wanted_horizon(retention, now)?.is_some())
-    }
-
-    fn only_raw(&self, verb: &str) -> Result<()> {
+    pub(super) fn only_raw(&self, verb: &str) -> Result<()> {
         if self.identity().creation.face == FACE_RAW {
             return Ok(());
         }
@@ -259,13 +209,14 @@ impl Journal {
         let Ok(core) = self.writer_core() else { return };
         let (bytes, records) = (core.sink().bytes_since_snapshot(), core.sink().records_since_snapshot());
         let is_due = bytes >= every || records >= options.snapshot_every_records;
-        if !is_due || self.inner.upkeep.is_locked() {
+        if !is_due || self.inner.upkeep.is_locked() || self.inner.snapshotting.swap(true, Ordering::AcqRel) {
             return;
         }
         core.sink().begin_snapshot();
-        let journal = self.clone();
+        let underway = Underway(self.clone());
         let started = spawn("everlog-snapshot", move || {
-            if let Err(error) = make(&journal)
+            let journal = &underway.0;
+            if let Err(error) = make(journal)
                 && *error.kind() != ErrorKind::Closed
             {
                 journal.note_trouble(error);
@@ -406,75 +357,11 @@ impl Journal {
             self.move_horizon(decision.horizon, &lists, &mut compacted)?;
         }
         self.drop_snapshots(&decision.drop, &mut compacted);
-        self.end_early_if_due(retention, now)?;
+        if let Some(number) = self.early_end(retention, now)? {
+            let core = self.writer_core()?;
+            core.sink().end_early(number).inspect_err(|error| core.poison(error.clone()))?;
+        }
         Ok(compacted)
-    }
-
-    /// Has the active segment end with the next commit if only that it has room keeps it: what retention lets go would
-    /// stay for as long as little is written.
-    fn end_early_if_due(&self, retention: &Retention, now: Timestamp) -> Result<()> {
-        let legs = self.history().legs();
-        let (Some(active), end) = (legs.last(), self.durable_lsn()) else { return Ok(()) };
-        if active.first_lsn > end || self.pins().iter().any(|pin| pin.position.lsn < end) {
-            return Ok(());
-        }
-        let sink = self.writer_core()?.sink();
-        let total: u64 = legs.iter().map(|leg| leg.segment.birth.capacity).sum();
-        let too_big = retention.bytes.is_some_and(|max| total > max && sink.active_bytes() > max / 2);
-        let too_old = match retention.age {
-            Some(age) => self.age_at(active.first_lsn, now)? >= age,
-            None => false,
-        };
-        if too_old || too_big {
-            sink.end_early();
-        }
-        Ok(())
-    }
-
-    /// The journal's own time: what its clock shows, but no more after the last record than has passed since the
-    /// opening.
-    fn effective_now(&self) -> Result<Timestamp> {
-        let elapsed = self.opened_with().clock.elapsed();
-        self.now_after(elapsed.saturating_sub(self.inner.opened_at))
-    }
-
-    /// The journal's own time: what its clock shows, but no more than `passed` after the last record.
-    pub(crate) fn now_after(&self, passed: Duration) -> Result<Timestamp> {
-        let last = self.writer_core()?.sink().proven().time;
-        Ok(self.opened_with().clock.wall().min(last.plus(passed)).max(last))
-    }
-
-    /// The first record boundary up to which segments may go by age and bytes, short of the oldest pin.
-    fn wanted_horizon(&self, retention: &Retention, now: Timestamp) -> Result<Option<Lsn>> {
-        let legs = self.history().legs();
-        let total: u64 = legs.iter().map(|leg| leg.segment.birth.capacity).sum();
-        let horizon = self.horizon().lsn;
-        let mut wanted = None;
-        let mut freed = 0;
-        for pair in legs.windows(2) {
-            freed += pair[0].segment.birth.capacity;
-            let boundary = pair[1].first_lsn.before();
-            if boundary <= horizon || boundary >= self.durable_lsn() {
-                continue;
-            }
-            let too_old = match retention.age {
-                Some(age) => self.age_at(boundary, now)? >= age,
-                None => false,
-            };
-            let before = total - (freed - pair[0].segment.birth.capacity);
-            let too_big = retention.bytes.is_some_and(|bytes| before > bytes);
-            if (too_old || too_big) && self.pins().iter().all(|pin| boundary <= pin.position.lsn) {
-                wanted = Some(boundary);
-            }
-        }
-        Ok(wanted)
-    }
-
-    fn age_at(&self, lsn: Lsn, now: Timestamp) -> Result<Duration> {
-        // The state at `lsn` is that of every instant up to the next record.
-        let record = self.cursor(lsn.next()).next().transpose()?;
-        let time = record.map_or(now, |record| record.time);
-        Ok(self.with_summary(|summary| summary.elapsed(lsn, time, now)))
     }
 
     /// All lists that can be used, with every block of their runs read back.

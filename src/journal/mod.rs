@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -31,6 +32,7 @@ pub(crate) mod options;
 mod recovery;
 mod replay;
 mod report;
+mod retention;
 pub(crate) mod root;
 pub(crate) mod seat;
 pub(crate) mod spare;
@@ -47,12 +49,13 @@ mod beside_tests;
 mod hostile_tests;
 
 pub use crate::segment::record::RecordKind;
-pub use compaction::{Compacted, Retention};
+pub use compaction::Compacted;
 pub use cursor::{Cursor, Record, RecordRef};
 pub use offload::Offloaded;
 pub(crate) use offload::offload;
 pub use options::{Background, Damaged, Options};
 pub use report::{Cut, Report};
+pub use retention::Retention;
 pub use ticket::{Durability, Receipt, Ticket};
 pub use transaction::{Pin, Status, Transaction};
 
@@ -90,6 +93,8 @@ struct Inner {
     opened_at: Duration,
     /// Held during snapshots and compaction: one at a time.
     upkeep: Mutex<()>,
+    /// A thread makes a snapshot, or is about to.
+    snapshotting: AtomicBool,
 }
 
 impl std::fmt::Debug for Journal {
@@ -141,7 +146,9 @@ impl Journal {
         let report = opened.report;
         let opened_at = options.clock.elapsed();
         let upkeep = Mutex::new(());
-        let inner = Inner { medium, options, report, root, history, writer, fixed, opened_at, upkeep };
+        let snapshotting = AtomicBool::new(false);
+        let inner =
+            Inner { medium, options, report, root, history, writer, fixed, opened_at, upkeep, snapshotting };
         Ok(Journal { inner: Arc::new(inner) })
     }
 

@@ -128,7 +128,8 @@ impl Spares {
         true
     }
 
-    fn discard(&self, segment: &SegmentFile) {
+    /// Removes a segment that holds nothing.
+    pub(crate) fn discard(&self, segment: &SegmentFile) {
         // A spare holds nothing; if it cannot be removed now the next opening removes it.
         if self.medium.remove(&segment.name).is_ok() {
             let _unneeded = self.medium.sync_names();

@@ -1,7 +1,7 @@
 //! The writing end: puts groups into the active segment, rolls to the next, and keeps marks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -14,7 +14,7 @@ use crate::journal::keeper::Bell;
 use crate::journal::lease::Lease;
 use crate::journal::options::Limits;
 use crate::journal::root::{RootFile, Slot};
-use crate::journal::spare::{self, Spares};
+use crate::journal::spare::Spares;
 use crate::journal::summary::{Pins, Summary};
 use crate::medium::{MediumFile, read_range, write_all};
 use crate::position::{Epoch, Lsn, Position};
@@ -22,6 +22,8 @@ use crate::segment::FRAMES_OFFSET;
 use crate::segment::frame::{self, FrameHeader, FrameKind};
 use crate::segment::reader::{Place, SegmentFile};
 use crate::segment::slot::{self, Extent, RollSeal, SlotPlace};
+
+mod quota;
 
 /// Room kept at the end of a segment for a mark and a seal.
 pub(crate) const fn reserve_bytes(aligned: bool) -> u64 {
@@ -61,8 +63,6 @@ pub(crate) struct Tail {
     /// Bytes and records appended since the newest snapshot was begun, about.
     bytes_since_snapshot: AtomicU64,
     records_since_snapshot: AtomicU64,
-    /// The active segment is to end before the next group, whatever room it has: a compaction wants to let it go.
-    ends_early: AtomicBool,
     /// Wakes the keeper when there is something to prepare or to mark.
     bell: Arc<Bell>,
     /// The right to write here.
@@ -170,7 +170,6 @@ impl Tail {
             snapshot_bytes: AtomicU64::new(0),
             bytes_since_snapshot: AtomicU64::new(start.bytes_since_snapshot),
             records_since_snapshot: AtomicU64::new(start.records_since_snapshot),
-            ends_early: AtomicBool::new(false),
             bell,
             lease,
             end: Mutex::new(end),
@@ -183,11 +182,6 @@ impl Tail {
     fn want_spare(&self, end: &End) {
         self.spares.want(self.next_capacity(end));
         self.bell.ring();
-    }
-
-    /// Segments grow with the journal: each is as large as all before it, between the limits.
-    fn next_capacity(&self, end: &End) -> u64 {
-        self.limits.segment_capacity(end.used_bytes + end.offset)
     }
 
     /// What is durable now.
@@ -238,9 +232,35 @@ impl Tail {
         end.used_bytes = end.used_bytes.saturating_sub(used_bytes);
     }
 
-    /// Has the active segment end before the next group, so that a later compaction can let it go.
-    pub(crate) fn end_early(&self) {
-        self.ends_early.store(true, Ordering::Relaxed);
+    /// Ends segment `number`, if it is still the active one, though it has room: a later compaction can let it go then.
+    /// What comes next is made before anything is locked, and is no larger than it has to be. Without space or quota for
+    /// it everything stays as it is; a failure after that is final (J5).
+    pub(crate) fn end_early(&self, number: u64) -> Result<()> {
+        let end = self.end.lock();
+        let (capacity, following) = (self.limits.segment_capacity(end.used_bytes), self.next_capacity(&end));
+        let is_due = end.segment.birth.number == number && end.broken.is_none();
+        if !is_due || self.check_quota_of(&end, capacity + following, true).is_err() {
+            return Ok(());
+        }
+        drop(end);
+        self.check_lease()?;
+        // What was made ready is as large as the segment that ends.
+        self.spares.give_up();
+        let next = self.spares.take(capacity, 0);
+        let mut end = self.end.lock();
+        match next {
+            Ok(next) if end.segment.birth.number == number && end.broken.is_none() => {
+                self.roll(&mut end, next).inspect_err(|error| end.broken = Some(error.clone()))
+            }
+            Ok(unneeded) => {
+                self.spares.discard(&unneeded);
+                Ok(())
+            }
+            Err(_) => {
+                self.want_spare(&end);
+                Ok(())
+            }
+        }
     }
 
     /// The bytes of frames in the active segment.
@@ -316,8 +336,6 @@ impl Tail {
                     true => WriteError::Failed(error),
                 })?;
                 self.roll(end, next).map_err(WriteError::Failed)?;
-            } else if !written && self.ends_early.swap(false, Ordering::Relaxed) {
-                self.roll_early(end, total.max(largest + reserve)).map_err(WriteError::Failed)?;
             }
             end.write_draft(draft, &self.limits).map_err(WriteError::Failed)?;
             self.history.pass(end.segment.birth.number, end.reading_place(), || draft.last_time);
@@ -327,54 +345,6 @@ impl Tail {
         let records = end.summary.position().lsn.get() - first;
         self.records_since_snapshot.fetch_add(records, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// Ends the active segment though it has room. If there is no space for another one it goes on.
-    fn roll_early(&self, end: &mut End, room: u64) -> Result<()> {
-        self.check_lease()?;
-        let capacity = self.limits.segment_capacity(end.used_bytes);
-        if self.check_quota_of(end, spare::capacity_for(room).max(capacity), true).is_err() {
-            return Ok(());
-        }
-        // What was made ready is as large as the one that ends, which is to go.
-        self.spares.give_up();
-        match self.spares.take(capacity, room) {
-            Ok(next) => self.roll(end, next),
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// Refuses ordinary records of so many bytes if the quota would. What is under way is not counted yet.
-    #[cfg(feature = "store")]
-    pub(crate) fn would_fit(&self, bytes: usize) -> Result<()> {
-        let end = self.end.lock();
-        self.check_quota(&end, frame::room(bytes, self.limits.aligned), true)
-    }
-
-    /// The quota counts whole segments and the newest snapshot. Ordinary records leave a reserve of that snapshot and
-    /// two segments, so that a full journal can still be compacted, unpinned and rolled back.
-    fn check_quota(&self, end: &End, total: u64, ordinary: bool) -> Result<()> {
-        if self.limits.journal_bytes_max.is_none() || end.room(&self.limits) >= total {
-            return Ok(());
-        }
-        let room = spare::capacity_for(total + reserve_bytes(self.limits.aligned));
-        self.check_quota_of(end, self.next_capacity(end).max(room), ordinary)
-    }
-
-    /// The same for a segment more of `proposed` bytes.
-    fn check_quota_of(&self, end: &End, proposed: u64, ordinary: bool) -> Result<()> {
-        let Some(max) = self.limits.journal_bytes_max else { return Ok(()) };
-        let snapshot = self.snapshot_bytes.load(Ordering::Relaxed);
-        let reserve = if ordinary { snapshot + 2 * self.next_capacity(end) } else { 0 };
-        let current = end.live_bytes + snapshot;
-        if current + proposed + reserve <= max {
-            return Ok(());
-        }
-        let kind = ErrorKind::Quota { current, proposed, max };
-        let what = format!(
-            "journal quota reached: {current} bytes in use, {proposed} more needed, {reserve} in reserve, {max} allowed"
-        );
-        Err(Error::new(kind, what).advise("compact the journal or raise its quota; nothing was written"))
     }
 
     /// Ends the active segment and goes on in `next`. Data first, then the roll seal, then the root: each durable
@@ -582,6 +552,8 @@ impl End {
         self.durable_offset = start.offset;
         self.previous = start.previous;
         self.segment = next;
+        // The seal of a clean close, if there was one, is that of the segment before.
+        self.sealed = false;
     }
 }
 

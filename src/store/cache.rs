@@ -32,11 +32,8 @@ struct Generations {
 
 impl Generations {
     fn put(&mut self, key: Key, document: Arc<Document>) {
-        let bytes = DOCUMENT_BYTES + key.len() as u64 + TREE_RATIO * document.value.bytes();
-        if bytes > BYTES_MAX / 2 {
-            return;
-        }
-        self.young_bytes += bytes;
+        // Also one that is larger than all others may be together: parsing it anew is what would cost most.
+        self.young_bytes += DOCUMENT_BYTES + key.len() as u64 + TREE_RATIO * document.value.bytes();
         self.young.insert(key, document);
         if self.young_bytes > BYTES_MAX / 2 {
             self.old = std::mem::take(&mut self.young);

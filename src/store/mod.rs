@@ -368,7 +368,7 @@ impl Store {
     }
 
     /// Lets history go that `retention` does not keep; what it keeps stays readable at every instant. What lies in the
-    /// file that is written to goes with the compaction after the next commit, as [`Journal::compact`] says.
+    /// file that is written to goes with a compaction after the next commit, as [`Journal::compact`] says.
     ///
     /// [`Journal::compact`]: crate::Journal::compact
     ///

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::medium::name::{self, FileName};
-use crate::position::Lsn;
+use crate::position::{Lsn, Position};
 use crate::snapshot::{Reading, Run, RunInfo, list};
 use crate::store::recount;
 use crate::tool::outcome::{Outcome, Trouble, Verdict, command, place, quoted};
@@ -151,6 +151,10 @@ fn check_snapshots(site: &Site, findings: &mut Findings) -> Result<()> {
         bar.inc(1);
         match list::verify(&*site.medium, found).and_then(|()| recount(&*site.medium, found)) {
             Ok(()) => good_at_horizon |= found.position.lsn == horizon,
+            // A live writer thins them out.
+            Err(_) if found.position.lsn > horizon && !is_listed(site, found.position) => {
+                findings.snapshots -= 1;
+            }
             Err(error) => bad.push((found.position.lsn, error)),
         }
     }
@@ -175,6 +179,11 @@ fn check_snapshots(site: &Site, findings: &mut Findings) -> Result<()> {
         findings.faults.push(Error::new(ErrorKind::Damaged, what).at_lsn(horizon));
     }
     Ok(())
+}
+
+/// Whether a snapshot is still there.
+fn is_listed(site: &Site, position: Position) -> bool {
+    list::positions(&*site.medium).map_or(true, |positions| positions.contains(&position))
 }
 
 /// The states that rollbacks returned to are part of the log while their records are.
