@@ -121,6 +121,32 @@ fn a_session_that_only_compacts_ends_the_segment_and_closes_cleanly_and_the_next
 }
 
 #[test]
+fn an_empty_segment_in_the_middle_is_in_nobodys_way() {
+    let sim = Sim::new(17);
+    let nothing = Retention::forever().age(Duration::ZERO);
+    let options = || Options::new().background(Background::Inline).segment_bytes(64 * 1024, 1024 * 1024);
+    let journal = options().open_on(Arc::new(sim.clone())).expect("opens");
+    journal.append(b"small").expect("appends");
+    journal.compact(&nothing).expect("ends the segment");
+    let before = journal.status().segments;
+    journal.append([7; 200_000]).expect("does not fit into what was made for it");
+    assert_eq!(journal.status().segments, before + 1);
+    assert_eq!(lsns(&journal), [1, 2]);
+    for style in [Crash::LoseAll, Crash::KeepAll, Crash::Random(7)] {
+        let crashed = sim.crash(style);
+        let reopened = options().open_on(Arc::new(crashed.clone())).expect("opens");
+        assert_eq!(lsns(&reopened), [1, 2]);
+        reopened.append(b"goes on").expect("appends");
+        let compacted = reopened.compact(&nothing).expect("compacts");
+        assert!(compacted.segments_removed > 0, "{compacted:?}");
+        reopened.append(b"and on").expect("appends");
+        reopened.close().expect("closes");
+        let again = options().open_on(Arc::new(crashed)).expect("opens");
+        assert_eq!(lsns(&again).last(), Some(&4));
+    }
+}
+
+#[test]
 fn a_segment_that_holds_more_than_half_of_what_may_be_kept_ends_early() {
     let sim = Sim::new(13);
     let options = Options::new().background(Background::Inline).segment_bytes(1024 * 1024, 1024 * 1024);
@@ -157,7 +183,7 @@ fn a_segment_does_not_end_early_where_there_is_no_space_or_quota_for_another_or_
     assert_eq!(journal.status().segments, 1, "the pin holds it in any case");
     journal.close().expect("closes");
 
-    let journal = options().journal_bytes_max(240 * 1024).open_on(Arc::new(Sim::new(15))).expect("opens");
+    let journal = options().journal_bytes_max(180 * 1024).open_on(Arc::new(Sim::new(15))).expect("opens");
     journal.append(b"one").expect("appends");
     journal.compact(&nothing).expect("compacts");
     journal.append(b"two").expect("there is room where it is");

@@ -357,10 +357,7 @@ impl Journal {
             self.move_horizon(decision.horizon, &lists, &mut compacted)?;
         }
         self.drop_snapshots(&decision.drop, &mut compacted);
-        if let Some(number) = self.early_end(retention, now)? {
-            let core = self.writer_core()?;
-            core.sink().end_early(number).inspect_err(|error| core.poison(error.clone()))?;
-        }
+        self.end_early(retention)?;
         Ok(compacted)
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::journal::Journal;
+use crate::journal::commit::WriteError;
 #[cfg(feature = "cli")]
 use crate::journal::options::FACE_STORE;
 #[cfg(feature = "cli")]
@@ -63,16 +64,38 @@ impl Journal {
         self.wanted_horizon(retention, now)
     }
 
-    /// Whether a compaction would free segments now, or end one so that a later one does. Reads no snapshot.
+    /// Whether a compaction would free segments now. Reads no snapshot.
     #[cfg(feature = "store")]
     pub(crate) fn is_compaction_due(&self, retention: &Retention) -> Result<bool> {
-        let now = self.effective_now()?;
-        Ok(self.wanted_horizon(retention, now)?.is_some() || self.early_end(retention, now)?.is_some())
+        Ok(self.wanted_horizon(retention, self.effective_now()?)?.is_some())
+    }
+
+    /// Ends the active segment if a later compaction can free it then, and does nothing else.
+    #[cfg(feature = "store")]
+    pub(crate) fn end_early_if_due(&self, retention: &Retention) -> Result<()> {
+        let _alone = self.inner.upkeep.lock();
+        self.end_early(retention)
+    }
+
+    /// The same, for a compaction.
+    pub(super) fn end_early(&self, retention: &Retention) -> Result<()> {
+        // What fails in between must not be vouched for by what comes after it.
+        self.check_open()?;
+        let Some(number) = self.early_end(retention, self.effective_now()?)? else { return Ok(()) };
+        let core = self.writer_core()?;
+        match core.sink().end_early(number) {
+            Ok(()) => Ok(()),
+            Err(WriteError::Refused(error)) => Err(error),
+            Err(WriteError::Failed(error)) => {
+                core.poison(error.clone());
+                Err(error)
+            }
+        }
     }
 
     /// The active segment, if only that it has room keeps it: what retention lets go would stay for as long as little is
     /// written.
-    pub(super) fn early_end(&self, retention: &Retention, now: Timestamp) -> Result<Option<u64>> {
+    fn early_end(&self, retention: &Retention, now: Timestamp) -> Result<Option<u64>> {
         let legs = self.history().legs();
         let (Some(active), end) = (legs.last(), self.durable_lsn()) else { return Ok(None) };
         if active.first_lsn > end || self.pins().iter().any(|pin| pin.position.lsn < end) {

@@ -128,6 +128,12 @@ impl Spares {
         true
     }
 
+    /// Gives up the ready segment if it is larger than `capacity`.
+    pub(crate) fn give_up_over(&self, capacity: u64) {
+        let ready = self.state.lock().ready.take_if(|ready| ready.birth.capacity > capacity);
+        ready.iter().for_each(|ready| self.discard(ready));
+    }
+
     /// Removes a segment that holds nothing.
     pub(crate) fn discard(&self, segment: &SegmentFile) {
         // A spare holds nothing; if it cannot be removed now the next opening removes it.

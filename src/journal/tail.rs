@@ -18,10 +18,10 @@ use crate::journal::spare::Spares;
 use crate::journal::summary::{Pins, Summary};
 use crate::medium::{MediumFile, read_range, write_all};
 use crate::position::{Epoch, Lsn, Position};
-use crate::segment::FRAMES_OFFSET;
 use crate::segment::frame::{self, FrameHeader, FrameKind};
 use crate::segment::reader::{Place, SegmentFile};
 use crate::segment::slot::{self, Extent, RollSeal, SlotPlace};
+use crate::segment::{BLOCK_BYTES, FRAMES_OFFSET};
 
 mod quota;
 
@@ -234,32 +234,33 @@ impl Tail {
 
     /// Ends segment `number`, if it is still the active one, though it has room: a later compaction can let it go then.
     /// What comes next is made before anything is locked, and is no larger than it has to be. Without space or quota for
-    /// it everything stays as it is; a failure after that is final (J5).
-    pub(crate) fn end_early(&self, number: u64) -> Result<()> {
+    /// it everything stays as it is.
+    pub(crate) fn end_early(&self, number: u64) -> Result<(), WriteError> {
         let end = self.end.lock();
         let (capacity, following) = (self.limits.segment_capacity(end.used_bytes), self.next_capacity(&end));
         let is_due = end.segment.birth.number == number && end.broken.is_none();
-        if !is_due || self.check_quota_of(&end, capacity + following, true).is_err() {
+        // It may use the reserve, as what comes of it makes the journal smaller, but for room to go on.
+        if !is_due || self.check_quota_of(&end, capacity + following, false).is_err() {
             return Ok(());
         }
         drop(end);
-        self.check_lease()?;
-        // What was made ready is as large as the segment that ends.
-        self.spares.give_up();
-        let next = self.spares.take(capacity, 0);
+        self.check_lease().map_err(WriteError::Failed)?;
+        self.spares.give_up_over(capacity);
+        let next = self.spares.take(capacity, reserve_bytes(self.limits.aligned) + BLOCK_BYTES);
         let mut end = self.end.lock();
         match next {
             Ok(next) if end.segment.birth.number == number && end.broken.is_none() => {
-                self.roll(&mut end, next).inspect_err(|error| end.broken = Some(error.clone()))
+                let rolled = self.roll(&mut end, next);
+                rolled.map_err(|error| WriteError::Failed(end.broken.insert(error).clone()))
             }
             Ok(unneeded) => {
+                self.want_spare(&end);
+                drop(end);
                 self.spares.discard(&unneeded);
                 Ok(())
             }
-            Err(_) => {
-                self.want_spare(&end);
-                Ok(())
-            }
+            Err(error) if *error.kind() == ErrorKind::Full => Ok(()),
+            Err(error) => Err(WriteError::Refused(error)),
         }
     }
 
@@ -375,32 +376,41 @@ impl Tail {
 
     /// Forces `file` to the device, unless a sync has failed before.
     fn force(&self, file: &dyn MediumFile, name: &str) -> Result<()> {
+        self.force_and_compare(file, name, Vec::new())
+    }
+
+    /// The same, and reads back what it made durable: bytes that differ count as a sync that failed, so that nothing vouches
+    /// for them any more.
+    fn force_and_compare(&self, file: &dyn MediumFile, name: &str, unread: Vec<Unread>) -> Result<()> {
         let mut failed = self.syncing.lock();
         if let Some(error) = &*failed {
             return Err(error.clone());
         }
-        file.sync().map_err(|error| failed.insert(Error::io("sync", name, error)).clone())
+        let forced = file.sync().map_err(|error| Error::io("sync", name, error));
+        forced.and_then(|()| compare(unread)).map_err(|error| failed.insert(error).clone())
     }
 
     fn sync_now(&self, end: &mut End) -> Result<()> {
-        self.force(&*end.segment.file, &end.segment.name)?;
+        let unread = std::mem::take(&mut end.unread);
+        self.force_and_compare(&*end.segment.file, &end.segment.name, unread)?;
         end.proven = end.summary.position().lsn;
         end.frames_unsynced = 0;
         end.durable_offset = end.offset;
         Ok(())
     }
+}
 
-    fn compare(&self, unread: Vec<Unread>) -> Result<()> {
-        for piece in unread {
-            piece.file.drop_cache(piece.offset..piece.offset + piece.bytes.len() as u64);
-            let there = read_range(&*piece.file, &piece.name, piece.offset, piece.bytes.len() as u64)?;
-            if there != piece.bytes {
-                let what = "bytes read back after the sync differ from those written";
-                return Err(Error::damaged(piece.name, piece.offset, what));
-            }
+/// Refuses bytes that are not on the device as they were written.
+fn compare(unread: Vec<Unread>) -> Result<()> {
+    for piece in unread {
+        piece.file.drop_cache(piece.offset..piece.offset + piece.bytes.len() as u64);
+        let there = read_range(&*piece.file, &piece.name, piece.offset, piece.bytes.len() as u64)?;
+        if there != piece.bytes {
+            let what = "bytes read back after the sync differ from those written";
+            return Err(Error::damaged(piece.name, piece.offset, what));
         }
-        Ok(())
     }
+    Ok(())
 }
 
 impl Sink for Tail {
@@ -425,10 +435,7 @@ impl Sink for Tail {
         let frames = std::mem::take(&mut end.frames_unsynced);
         let unread = std::mem::take(&mut end.unread);
         drop(end);
-        self.force(&*file, &name)?;
-        if !unread.is_empty() {
-            self.compare(unread)?;
-        }
+        self.force_and_compare(&*file, &name, unread)?;
         let mut end = self.end.lock();
         end.proven = end.proven.max(covered.position.lsn);
         end.durable_up_to(covered_place);

@@ -324,10 +324,11 @@ impl Order {
 
     /// The same, if that would free something.
     pub(crate) fn tidy_if_due(&self) -> Result<()> {
-        if self.journal.is_compaction_due(&self.view().declared.retention())? {
-            self.tidy()?;
+        let retention = self.view().declared.retention();
+        match self.journal.is_compaction_due(&retention)? {
+            true => self.tidy().map(drop),
+            false => self.journal.end_early_if_due(&retention),
         }
-        Ok(())
     }
 }
 
