@@ -201,6 +201,33 @@ fn buffered_commits_return_before_the_sync_and_the_barrier_waits_for_it() {
 }
 
 #[test]
+fn a_barrier_on_what_was_written_during_a_sync_returns_after_the_next_one() {
+    let (core, paper) = core();
+    commit(&core, b"the first of a session", Need::Synced).expect("commits");
+    let (tell, told) = std::sync::mpsc::channel();
+    let inner = Arc::clone(&core);
+    let during = move || {
+        // The sync that is under way has begun without it.
+        let last = commit(&inner, b"late", Need::Written).expect("commits");
+        let waiting = Arc::clone(&inner);
+        let waiter = std::thread::spawn(move || {
+            let waited = waiting.wait_durable(last);
+            (waited, waiting.durable() >= last)
+        });
+        while inner.state.lock().awaiting.is_empty() {
+            std::thread::yield_now();
+        }
+        tell.send(waiter).expect("is taken");
+    };
+    *paper.during_sync.lock() = Some(Box::new(during));
+    commit(&core, b"early", Need::Synced).expect("commits");
+    let (waited, was_durable) = told.recv().expect("happened").join().expect("ends");
+    waited.expect("there was no failure");
+    assert!(was_durable, "it was told that it is");
+    assert_eq!(paper.syncs.load(Ordering::SeqCst), 3);
+}
+
+#[test]
 fn closing_drains_and_then_refuses() {
     let (core, paper) = core();
     let record = NewRecord::event(b"x", 0);
